@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# Every target sets up what it needs by itself and repeats nothing that is up to
+# date: the scripts know what that is, so all targets are phony.
+
+# The kernel configurations (scripts/config/NAME.config) that `make test` boots.
+CONFIGS := rv64
+
+export LINUX QEMU CROSS_COMPILE BUSYBOX SIGNOFF
+
+help:
+	@echo 'make run       boot the patched kernel in QEMU: a tour, then a shell'
+	@echo 'make test      build and boot everything, prove that it works'
+	@echo 'make check     checkpatch, sparse and lint over the series and the scripts'
+	@echo 'make tree      base kernel + patches/series -> build/linux, one commit a line'
+	@echo 'make refresh   changed commits in build/linux -> patches/ and the new files'
+	@echo 'make series    mail-ready patches with a cover letter -> build/series'
+	@echo 'make clean     remove what was built; build/linux and fetched parts stay'
+	@echo
+	@echo 'Variables, on the command line or in the environment:'
+	@echo '  LINUX=/path/to/linux-6.1.y   base kernel: tree or tarball (Debian'\''s linux-source-6.1)'
+	@echo '  QEMU=/path/to/qemu-system-riscv64                         (Debian'\''s, 7.2 and 10)'
+	@echo '  BUSYBOX=/path/to/busybox     static, for riscv64          (Debian 13'\''s)'
+	@echo '  CROSS_COMPILE=prefix-        compiler and its C library   (riscv64-linux-gnu-)'
+	@echo '  SIGNOFF="Name <mail>"        signs off what make series exports'
+	@echo
+	@echo 'CONTRIBUTING.md says how to change the series.'
+
+setup:
+	@scripts/setup
+
+parts: setup
+	@scripts/fetch busybox
+
+tree: setup
+	@scripts/series tree
+
+refresh: setup
+	@scripts/series refresh
+
+series: tree
+	@scripts/series export
+
+kernel: tree
+	@scripts/build rv64
+
+kernels: tree
+	@scripts/build $(CONFIGS)
+
+run: kernel parts
+	@scripts/initramfs build/out/rv64
+	@scripts/run.py
+
+test: kernels parts
+	@scripts/fetch qemu
+	@for config in $(CONFIGS); do scripts/initramfs build/out/$$config || exit; done
+	@/usr/bin/python3 -B -m pytest scripts/tests
+
+check: kernel
+	@scripts/check
+
+clean:
+	@rm -rf build/out build/guest build/initramfs-* build/log build/series
+
+.PHONY: help setup parts tree refresh series kernel kernels run test check clean

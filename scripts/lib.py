@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What the host scripts share: where things are, how to stop, how to show progress."""
+
+import os
+import shutil
+import sys
+import time
+from pathlib import Path
+
+TOP = Path(__file__).resolve().parent.parent
+BUILD = TOP / "build"
+LINUX = BUILD / "linux"
+LOG = BUILD / "log"
+# A git hook or "git rebase --exec" in build/linux points git at a repository.
+for name in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"):
+    os.environ.pop(name, None)
+
+CROSS = os.environ.get("CROSS_COMPILE") or "riscv64-linux-gnu-"
+
+
+def die(message):
+    """One clear line on what is wrong and what to do, and a non-zero exit."""
+    sys.exit(f"{Path(sys.argv[0]).name}: {message}")
+
+
+def write_file(path, content, executable=False):
+    """Writes a file so that an interrupted run leaves the old one or the new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temp = path.with_name(path.name + ".tmp")
+    temp.write_bytes(content)
+    temp.chmod(0o755 if executable else 0o644)
+    os.replace(temp, path)
+
+
+def kernel_make(out):
+    """The command and environment that build the kernel of build/linux in `out`."""
+    env = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")}
+    command = ["make", "-C", LINUX, f"O={out}", "ARCH=riscv", f"CROSS_COMPILE={CROSS}", "LOCALVERSION=",
+               "KBUILD_BUILD_TIMESTAMP=Thu Jan  1 00:00:00 UTC 2026", "KBUILD_BUILD_VERSION=1",
+               "KBUILD_BUILD_USER=build", "KBUILD_BUILD_HOST=localhost"]
+    if shutil.which("ccache"):
+        # With a base directory ccache makes paths relative, so that a clone
+        # elsewhere finds the same objects. kbuild shortens only the absolute
+        # paths in __FILE__, hence the second map.
+        env["CCACHE_BASEDIR"] = str(TOP)
+        command += [f"CC=ccache {CROSS}gcc", "HOSTCC=ccache gcc",
+                    f"KCFLAGS=-fmacro-prefix-map={os.path.relpath(LINUX, out)}/="]
+    return command, env
+
+
+class Progress:
+    """How far a long step is: one line that overwrites itself on a terminal,
+    a line every 30 seconds elsewhere."""
+
+    def __init__(self, what):
+        self.what = what
+        self.start = self.shown = time.monotonic()
+        self.terminal = sys.stderr.isatty()
+
+    def show(self, how_far):
+        now = time.monotonic()
+        if now - self.shown < (0.2 if self.terminal else 30):
+            return
+        self.shown = now
+        print(f"{self._line(how_far)}\x1b[K" if self.terminal else self._line(how_far),
+              end="\r" if self.terminal else "\n", file=sys.stderr, flush=True)
+
+    def done(self, result="done"):
+        print(self._line(result) + ("\x1b[K" if self.terminal else ""),
+              file=sys.stderr, flush=True)
+
+    def _line(self, how_far):
+        seconds = int(time.monotonic() - self.start)
+        return f"{self.what}: {how_far} ({seconds // 60}:{seconds % 60:02d})"

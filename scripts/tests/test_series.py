@@ -1,0 +1,377 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""scripts/series: tree and refresh are inverse, and neither loses anything.
+
+All but the last test use a kernel of three files, so that they take no time."""
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+AUTHOR = {"GIT_AUTHOR_NAME": "Jörg Example", "GIT_AUTHOR_EMAIL": "joerg@example.org",
+          "GIT_COMMITTER_NAME": "Committer", "GIT_COMMITTER_EMAIL": "committer@example.org"}
+
+
+def run(*command, cwd, **env):
+    clean = {k: v for k, v in os.environ.items() if not k.startswith("GIT_") and k not in ("LINUX", "SIGNOFF")}
+    return subprocess.run(list(map(str, command)), cwd=cwd, env={**clean, **env}, text=True, capture_output=True)
+
+
+def git(repo, *args):
+    done = run("git", "-C", repo, *args, cwd=repo, **AUTHOR)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def make_kernel(path, version="6.1.7", lines=60):
+    """A directory that passes for Debian's kernel source."""
+    path.mkdir()
+    (path / ".gitignore").write_text("*.o\n.*\n\n#\n# Debian packaging: ignore\n#\n/*\n!/debian/\n")
+    numbers = dict(zip(("VERSION", "PATCHLEVEL", "SUBLEVEL"), version.split(".")))
+    (path / "Makefile").write_text("".join(f"{k} = {v}\n" for k, v in numbers.items()))
+    (path / "kernel").mkdir()
+    (path / "kernel/fork.c").write_text("".join(f"int line_{n};\n" for n in range(lines)))
+    (path / "kernel/old.c").write_text("int old;\n")
+    return path
+
+
+def make_repository(kernel, path):
+    """The same kernel as a git repository, without what Debian adds to .gitignore."""
+    shutil.copytree(kernel, path)
+    (path / ".gitignore").write_text("*.o\n.*\n\n")
+    git(path, "init", "--quiet")
+    git(path, "add", "--all", "--force")
+    git(path, "commit", "--quiet", "-m", "a kernel")
+    return path
+
+
+class Project:
+    """A copy of the scripts with a series of its own."""
+
+    def __init__(self, top, kernel):
+        self.top, self.kernel, self.linux = top, kernel, top / "build/linux"
+        (top / "scripts").mkdir(parents=True)
+        for name in ("series", "lib.py"):
+            shutil.copy(REPOSITORY / "scripts" / name, top / "scripts")
+        (top / "patches").mkdir()
+        (top / "patches/cover-letter.txt").write_text("A subject\n\nWhat it is about.\n")
+
+    def series(self, command, **env):
+        return run("scripts/series", command, cwd=self.top, LINUX=str(self.kernel), **env)
+
+    def ok(self, command, **env):
+        done = self.series(command, **env)
+        assert done.returncode == 0, done.stderr
+        return done
+
+    def refused(self, command):
+        """The one line that says what is wrong."""
+        done = self.series(command)
+        assert done.returncode != 0
+        lines = [line for line in done.stderr.splitlines() if line.startswith("series: ")]
+        assert len(lines) == 1 and "Traceback" not in done.stderr, done.stderr
+        return lines[0]
+
+    def files(self):
+        """What of the repository the two directions may change: content and mode."""
+        return {str(path.relative_to(self.top)): (path.read_bytes(), path.stat().st_mode)
+                for path in sorted(self.top.rglob("*"))
+                if path.is_file() and path.relative_to(self.top).parts[0] not in ("build", "scripts")}
+
+    def commit(self, subject, files, body="Because of this."):
+        for name, content in files.items():
+            path = self.linux / name
+            if content is None:
+                path.unlink()
+            else:
+                path.parent.mkdir(exist_ok=True)
+                path.write_text(content)
+        git(self.linux, "add", "--all")
+        git(self.linux, "commit", "--quiet", "-m", subject, "-m", body)
+
+    def history(self):
+        return git(self.linux, "log", "--format=%T %an <%ae>%n%B", "series")
+
+
+@pytest.fixture
+def project(tmp_path):
+    """A project whose series adds, edits and removes, written by refresh."""
+    kernel = make_kernel(tmp_path / "kernel")
+    project = Project(tmp_path / "top", kernel)
+    patch = project.top / "patches/0001-first.patch"
+    patch.write_text("From: A <a@example.org>\nSubject: first\n\n---\n\n")
+    (project.top / "mm").mkdir()
+    (project.top / "mm/first.c").write_text("int first;\n")
+    (project.top / "patches/series").write_text("# The beginning\n\n0001-first.patch mm/first.c\n")
+    project.ok("tree")
+    fork = (kernel / "kernel/fork.c").read_text()
+    project.commit("kernel: change two places", {
+        "kernel/fork.c": fork.replace("line_10;", "line_10, ten;").replace("line_40;", "line_40, forty;"),
+        "mm/second.c": "int second;\n", "tools/run.sh": "#!/bin/sh\n"})
+    (project.linux / "tools/run.sh").chmod(0o755)
+    git(project.linux, "commit", "--quiet", "--all", "--amend", "--no-edit")
+    project.commit("kernel: \"quoted\": remove what is old, with a subject that is longer than any file name",
+                   {"kernel/old.c": None}, "Two paragraphs.\n\n  - and a list\n")
+    project.ok("refresh")
+    return project
+
+
+def test_tree_then_refresh_changes_nothing(project):
+    files = project.files()
+    assert set(files) == {"patches/cover-letter.txt", "patches/series", "patches/0001-first.patch",
+                          "patches/0002-kernel-change-two-places.patch",
+                          "patches/0003-kernel-quoted-remove-what-is-old-with-a-subject-that-is.patch",
+                          "mm/first.c", "mm/second.c", "tools/run.sh"}
+    shutil.rmtree(project.top / "build")
+    project.ok("tree")
+    project.ok("refresh")
+    assert project.files() == files
+
+
+def test_refresh_then_tree_gives_the_same_commits(project):
+    history = project.history()
+    shutil.rmtree(project.top / "build")
+    project.ok("tree")
+    assert project.history() == history
+    assert os.access(project.linux / "tools/run.sh", os.X_OK)
+    assert not (project.linux / "kernel/old.c").exists()
+
+
+def test_commit_ids_repeat(project):
+    ids = []
+    for _ in range(2):
+        shutil.rmtree(project.top / "build")
+        project.ok("tree")
+        ids.append(git(project.linux, "rev-parse", "HEAD"))
+    assert ids[0] == ids[1]
+
+
+def test_comments_stay(project):
+    assert (project.top / "patches/series").read_text().startswith("# The beginning\n\n0001-first.patch mm/first.c\n")
+
+
+def test_new_file_is_no_part_of_a_patch(project):
+    for patch in project.top.glob("patches/*.patch"):
+        assert "--- /dev/null" not in patch.read_text()
+
+
+def test_tree_only_writes_what_changed(project):
+    untouched = (project.linux / "kernel/fork.c").stat().st_mtime_ns
+    (project.top / "mm/second.c").write_text("int changed;\n")
+    project.ok("tree")
+    assert (project.linux / "mm/second.c").read_text() == "int changed;\n"
+    assert (project.linux / "kernel/fork.c").stat().st_mtime_ns == untouched
+
+
+def test_tree_is_not_repeated(project):
+    project.commit("kernel: not written back", {"kernel/fork.c": "int mine;\n"})
+    assert "up to date" in project.ok("tree").stderr
+    assert (project.linux / "kernel/fork.c").read_text() == "int mine;\n"
+
+
+@pytest.mark.parametrize("what", ["commit", "edit", "new file"])
+def test_tree_overwrites_nothing_unsaved(project, what):
+    path = project.linux / ("mm/third.c" if what == "new file" else "kernel/fork.c")
+    path.write_text("int mine;\n")
+    if what == "commit":
+        git(project.linux, "commit", "--quiet", "--all", "-m", "mine")
+    (project.top / "mm/second.c").write_text("int changed;\n")
+    said = project.refused("tree")
+    assert "make refresh" in said and "reset --hard" in said
+    assert path.read_text() == "int mine;\n"
+    assert (project.linux / "mm/second.c").read_text() == "int second;\n"
+
+
+def test_refresh_refuses_uncommitted(project):
+    (project.linux / "kernel/fork.c").write_text("int mine;\n")
+    files = project.files()
+    assert "not committed" in project.refused("refresh")
+    assert project.files() == files
+
+
+def test_refresh_refuses_a_second_change_to_a_new_file(project):
+    project.commit("mm: change again", {"mm/first.c": "int again;\n"})
+    files = project.files()
+    assert "mm/first.c" in project.refused("refresh")
+    assert project.files() == files
+
+
+def test_refresh_refuses_the_projects_own_paths(project):
+    project.commit("scripts: take a path", {"scripts/tool": "x\n"})
+    assert "scripts/tool" in project.refused("refresh")
+
+
+def test_refresh_refuses_during_a_rebase(project):
+    git(project.linux, "checkout", "--quiet", "--detach", "HEAD~1")
+    files = project.files()
+    assert "rebase" in project.refused("refresh")
+    assert project.files() == files
+
+
+def test_dropped_commit_takes_its_files_along(project):
+    git(project.linux, "rebase", "--quiet", "--onto", "HEAD~2", "HEAD~1", "series")
+    project.ok("refresh")
+    assert not (project.top / "mm/second.c").exists()
+    assert sorted(p.name[:4] for p in project.top.glob("patches/*.patch")) == ["0001", "0002"]
+    files = project.files()
+    shutil.rmtree(project.top / "build")
+    project.ok("tree")
+    project.ok("refresh")
+    assert project.files() == files
+
+
+def test_failing_hunk_is_named_and_nothing_is_touched(project):
+    head = git(project.linux, "rev-parse", "HEAD")
+    fork = project.kernel / "kernel/fork.c"
+    fork.write_text(fork.read_text().replace("line_40;", "fortieth;"))
+    said = project.refused("tree")
+    assert "0002-kernel-change-two-places.patch" in said and "hunk 2 of kernel/fork.c" in said
+    assert git(project.linux, "rev-parse", "HEAD") == head
+    assert git(project.linux, "status", "--porcelain") == ""
+    kept = (project.top / "build/log/0002-kernel-change-two-places.patch.rej").read_text()
+    assert "forty" in kept and "ten" not in kept
+
+
+def test_moved_base_changes_no_patch(project):
+    fork = project.kernel / "kernel/fork.c"
+    fork.write_text("int above;\n" * 7 + fork.read_text())
+    files = project.files()
+    assert "fuzz" not in project.ok("tree").stderr
+    assert (project.linux / "kernel/fork.c").read_text().count("forty") == 1
+    project.ok("refresh")
+    assert project.files() == files
+
+
+def test_changed_context_is_reported_and_refreshed(project):
+    fork = project.kernel / "kernel/fork.c"
+    fork.write_text(fork.read_text().replace("line_42;", "forty_second;"))
+    assert "0002-kernel-change-two-places.patch: applied with fuzz" in project.ok("tree").stderr
+    project.ok("refresh")
+    assert "forty_second" in (project.top / "patches/0002-kernel-change-two-places.patch").read_text()
+    shutil.rmtree(project.top / "build")
+    assert "fuzz" not in project.ok("tree").stderr
+
+
+def test_series_can_be_rebased_after_a_failing_hunk(project):
+    """The way that CONTRIBUTING.md gives to move to a newer kernel."""
+    fork = project.kernel / "kernel/fork.c"
+    fork.write_text(fork.read_text().replace("line_40;", "fortieth;"))
+    project.refused("tree")
+    old = git(project.linux, "rev-list", "--max-parents=0", "HEAD")
+    run("git", "-C", project.linux, "rebase", "--onto", "base", old, "series", cwd=project.top, **AUTHOR)
+    resolved = fork.read_text().replace("line_10;", "line_10, ten;").replace("fortieth;", "fortieth, forty;")
+    (project.linux / "kernel/fork.c").write_text(resolved)
+    git(project.linux, "add", "kernel/fork.c")
+    git(project.linux, "-c", "core.editor=true", "rebase", "--continue")
+    project.ok("refresh")
+    assert "up to date" in project.ok("tree").stderr
+    assert (project.linux / "kernel/fork.c").read_text() == resolved
+
+
+def test_interrupted_checkout_is_finished(project):
+    state = project.linux / ".git/series.json"
+    state.write_text(json.dumps({**json.loads(state.read_text()), "settled": False}))
+    (project.linux / ".git/index.lock").touch()
+    (project.linux / "kernel/fork.c").write_text("half a fi")
+    project.ok("tree")
+    assert "forty" in (project.linux / "kernel/fork.c").read_text()
+    assert git(project.linux, "status", "--porcelain") == ""
+
+
+def test_interrupted_import_is_repeated(project):
+    shutil.rmtree(project.top / "build")
+    left = project.top / "build/linux.new/.git"
+    left.mkdir(parents=True)
+    (left / "index.lock").touch()
+    project.ok("tree")
+    assert not left.exists()
+
+
+@pytest.mark.parametrize("version", ["5.10.7", "6.12.1"])
+def test_base_of_another_version_is_refused(project, tmp_path, version):
+    project.kernel = make_kernel(tmp_path / "other", version)
+    head = git(project.linux, "rev-parse", "HEAD")
+    said = project.refused("tree")
+    assert version in said and "6.1.y" in said
+    assert git(project.linux, "rev-parse", "HEAD") == head
+
+
+def test_base_from_tarball_and_git_give_the_same_tree(project, tmp_path):
+    history = project.history()
+    tarball = tmp_path / "linux-6.1.7.tar.xz"
+    subprocess.run(["tar", "-cJf", tarball, "-C", tmp_path, "kernel"], check=True)
+    for project.kernel in (tarball, make_repository(project.kernel, tmp_path / "repository")):
+        shutil.rmtree(project.top / "build")
+        project.ok("tree")
+        # Only the paragraph of the base that names its source differs.
+        assert project.history().partition("Linux 6.1.7")[0] == history.partition("Linux 6.1.7")[0]
+
+
+def test_broken_tarball_is_refused(project, tmp_path):
+    project.kernel = tmp_path / "linux-6.1.7.tar.xz"
+    project.kernel.write_bytes(b"not a tarball")
+    assert "cannot unpack" in project.refused("tree")
+
+
+def test_unlisted_and_missing_files_are_named(project):
+    git(project.top, "init", "--quiet")
+    (project.top / "mm/stray.c").write_text("int stray;\n")
+    git(project.top, "add", "mm")
+    assert "mm/stray.c" in project.refused("tree")
+    git(project.top, "rm", "--quiet", "-f", "mm/stray.c")
+    (project.top / "mm/second.c").unlink()
+    assert "mm/second.c" in project.refused("tree")
+
+
+def test_patch_that_adds_a_file_is_refused(project):
+    patch = project.top / "patches/0001-first.patch"
+    patch.write_text(patch.read_text() + "diff --git a/mm/x.c b/mm/x.c\nnew file mode 100644\n"
+                     "--- /dev/null\n+++ b/mm/x.c\n@@ -0,0 +1 @@\n+int x;\n")
+    assert "adds a file" in project.refused("tree")
+
+
+def test_export_applies_with_git_am(project, tmp_path):
+    project.ok("tree")
+    project.ok("export", SIGNOFF="Some One <some@example.org>")
+    mails = sorted((project.top / "build/series").glob("*.patch"))
+    assert len(mails) == 4
+    cover = mails[0].read_text()
+    assert "Subject: [PATCH 6.1 0/3] A subject" in cover and "What it is about." in cover and "BLURB" not in cover
+    for mail in mails[1:]:
+        assert "Signed-off-by: Some One <some@example.org>" in mail.read_text()
+    target = make_repository(project.kernel, tmp_path / "target")
+    git(target, "am", "--quiet", *mails[1:])
+    assert git(target, "rev-parse", "HEAD^{tree}") == git(project.linux, "rev-parse", "HEAD^{tree}")
+
+
+def test_real_series(tmp_path):
+    """Tree and refresh of this repository's series change nothing in it; a patch
+    that the base at hand needs fuzz for may be rewritten."""
+    top = tmp_path / "top"
+    listed = [word for line in (REPOSITORY / "patches/series").read_text().splitlines()
+              if not line.startswith("#") for word in line.split()[1:]]
+    shutil.copytree(REPOSITORY / "patches", top / "patches")
+    shutil.copytree(REPOSITORY / "scripts", top / "scripts")
+    for path in listed:
+        (top / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(REPOSITORY / path, top / path)
+    # A sparse clone of the base: its objects are shared, few files are written.
+    linux, real = top / "build/linux", REPOSITORY / "build/linux"
+    base = git(real, "rev-list", "--max-parents=0", "HEAD")
+    git(tmp_path, "clone", "--quiet", "--shared", "--sparse", "--no-checkout", real, linux)
+    git(linux, "checkout", "--quiet", "-B", "series", base)
+    before = {path: path.read_bytes() for path in top.rglob("*") if path.is_file() and "build" not in path.parts}
+    environment = {"LINUX": os.environ["LINUX"]} if os.environ.get("LINUX") else {}
+    made = run("scripts/series", "tree", cwd=top, **environment)
+    assert made.returncode == 0, made.stderr
+    assert int(git(linux, "rev-list", "--count", f"{base}..HEAD")) > 0
+    written = run("scripts/series", "refresh", cwd=top, **environment)
+    assert written.returncode == 0, written.stderr
+    after = {path: path.read_bytes() for path in top.rglob("*") if path.is_file() and "build" not in path.parts}
+    changed = {path.name for path in before.keys() | after.keys() if before.get(path) != after.get(path)}
+    fuzzy = {line.split(":")[0] for line in made.stderr.splitlines() if ": applied with fuzz: " in line}
+    assert changed <= fuzzy
