@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Make room in the KASAN shadow for memory that is added.
+ */
+
+#include <linux/kasan.h>
+#include <linux/mm.h>
+#include <linux/pgtable.h>
+
+#include <asm/kasan.h>
+#include <asm/pgalloc.h>
+#include <asm/tlbflush.h>
+
+#include "kasan_hotplug.h"
+
+/* A copy of one of the shared page tables */
+static struct page *copy_table(const void *table)
+{
+	struct page *page = alloc_page(GFP_KERNEL);
+
+	if (page)
+		memcpy(page_address(page), table, PAGE_SIZE);
+
+	return page;
+}
+
+static bool is_early_table(const void *table, const void *early)
+{
+	return table == lm_alias(early);
+}
+
+/* The shadow's PMD entry for @addr, in tables that are not shared */
+static pmd_t *private_pmd(unsigned long addr)
+{
+	/* The table behind the PGD entry is private from boot, see pgd_prealloc.c */
+	p4d_t *p4d = p4d_offset(pgd_offset_k(addr), addr);
+	struct page *table;
+	pud_t *pud;
+
+	if (pgtable_l5_enabled &&
+	    is_early_table(p4d_pgtable(*p4d), kasan_early_shadow_pud)) {
+		table = copy_table(kasan_early_shadow_pud);
+		if (!table)
+			return NULL;
+		set_p4d(p4d, pfn_p4d(page_to_pfn(table), PAGE_TABLE));
+	}
+
+	pud = pud_offset(p4d, addr);
+	if (pgtable_l4_enabled &&
+	    is_early_table(pud_pgtable(*pud), kasan_early_shadow_pmd)) {
+		table = copy_table(kasan_early_shadow_pmd);
+		if (!table)
+			return NULL;
+		set_pud(pud, pfn_pud(page_to_pfn(table), PAGE_TABLE));
+	}
+
+	return pmd_offset(pud, addr);
+}
+
+/**
+ * kasan_hotplug_prepare - make room in the shadow for added memory
+ * @start: address of the memory in the direct map
+ * @size: bytes
+ *
+ * At boot, the shadow of memory that does not exist is mapped read-only to one
+ * common page. KASAN's hotplug notifier takes a shadow that is mapped for one
+ * that was set up at boot, and leaves it alone. So unmap it, for the notifier
+ * to map the real one when the memory goes online.
+ *
+ * Context: process context, inside mem_hotplug_begin().
+ *
+ * Return: 0, -EINVAL if the shadow of the range does not consist of whole
+ * entries, or -ENOMEM. Nobody looks at the shadow of memory that is not there,
+ * so nothing has to be undone.
+ */
+int kasan_hotplug_prepare(const void *start, size_t size)
+{
+	unsigned long addr = (unsigned long)kasan_mem_to_shadow(start);
+	unsigned long end = (unsigned long)kasan_mem_to_shadow(start + size);
+
+	if (!IS_ALIGNED(addr | end, PMD_SIZE))
+		return -EINVAL;
+
+	for (; addr < end; addr += PMD_SIZE) {
+		pmd_t *pmd = private_pmd(addr);
+
+		if (!pmd)
+			return -ENOMEM;
+		if (!pmd_none(*pmd) &&
+		    is_early_table((void *)pmd_page_vaddr(*pmd),
+				   kasan_early_shadow_pte))
+			pmd_clear(pmd);
+	}
+
+	flush_tlb_all();
+
+	return 0;
+}

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Add memory to the direct map, and remove it, while the kernel runs.
+ */
+
+#include <linux/memblock.h>
+#include <linux/memory_hotplug.h>
+#include <linux/mm.h>
+#include <linux/pgtable.h>
+#include <linux/range.h>
+
+#include <asm/kasan.h>
+#include <asm/pgalloc.h>
+#include <asm/tlbflush.h>
+
+#include "kasan_hotplug.h"
+#include "kernel_unmap.h"
+
+/**
+ * arch_get_mappable_range - the physical addresses the direct map can hold
+ *
+ * Return: the range, both ends included.
+ */
+struct range arch_get_mappable_range(void)
+{
+	return (struct range){
+		.start	= __pa(PAGE_OFFSET),
+		.end	= __pa(DIRECT_MAP_END - 1),
+	};
+}
+
+/* Map with large pages; undone if it fails */
+static int direct_map_add(phys_addr_t start, phys_addr_t end, pgprot_t prot)
+{
+	phys_addr_t pa;
+
+	for (pa = start; pa < end; pa += PMD_SIZE) {
+		unsigned long addr = (unsigned long)__va(pa);
+		pgd_t *pgd = pgd_offset_k(addr);
+		p4d_t *p4d;
+		pud_t *pud;
+		pmd_t *pmd;
+
+		p4d = p4d_alloc(&init_mm, pgd, addr);
+		pud = p4d ? pud_alloc(&init_mm, p4d, addr) : NULL;
+		pmd = pud ? pmd_alloc(&init_mm, pud, addr) : NULL;
+		if (!pmd) {
+			kernel_unmap((unsigned long)__va(start), addr);
+			return -ENOMEM;
+		}
+
+		set_pmd(pmd, pfn_pmd(PFN_DOWN(pa), prot));
+	}
+
+	return 0;
+}
+
+/**
+ * arch_add_memory - map memory and give it struct pages
+ * @nid: NUMA node of the memory
+ * @start: physical address, aligned to PMD_SIZE
+ * @size: bytes, a multiple of PMD_SIZE
+ * @params: protection of the mapping, and where the struct pages may be
+ *
+ * The caller has checked that the range is mappable and that nothing is there.
+ *
+ * Context: process context, inside mem_hotplug_begin().
+ *
+ * Return: 0; -EINVAL for a misaligned range or -ENOMEM, with everything undone.
+ */
+int arch_add_memory(int nid, u64 start, u64 size, struct mhp_params *params)
+{
+	unsigned long end_pfn = PFN_DOWN(start + size);
+	int ret;
+
+	if (!IS_ALIGNED(start | size, PMD_SIZE))
+		return -EINVAL;
+
+	ret = kasan_hotplug_prepare(__va(start), size);
+	if (ret)
+		return ret;
+
+	ret = direct_map_add(start, start + size, params->pgprot);
+	if (ret)
+		return ret;
+
+	/*
+	 * Not left to the lazy fence: before a hart gets there on a trap, it
+	 * accesses the task, and a task may soon be in this memory.
+	 */
+	flush_tlb_all();
+
+	ret = __add_pages(nid, PFN_DOWN(start), PFN_DOWN(size), params);
+	if (ret) {
+		kernel_unmap((unsigned long)__va(start),
+			     (unsigned long)__va(start + size));
+		return ret;
+	}
+
+	/* A lower range may come after a higher one, so these only grow */
+	max_pfn = max(max_pfn, end_pfn);
+	max_low_pfn = max(max_low_pfn, end_pfn);
+	high_memory = max(high_memory, __va(start + size));
+
+	return 0;
+}
+
+/**
+ * arch_remove_memory - undo arch_add_memory()
+ * @start: physical address, aligned to PMD_SIZE
+ * @size: bytes, a multiple of PMD_SIZE
+ * @altmap: what arch_add_memory() was given
+ *
+ * Context: process context, inside mem_hotplug_begin(). The memory is offline.
+ */
+void arch_remove_memory(u64 start, u64 size, struct vmem_altmap *altmap)
+{
+	__remove_pages(PFN_DOWN(start), PFN_DOWN(size), altmap);
+	kernel_unmap((unsigned long)__va(start),
+		     (unsigned long)__va(start + size));
+}

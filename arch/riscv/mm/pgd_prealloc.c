@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * All PGD entries that the kernel will ever need, before the first process.
+ */
+
+/**
+ * DOC: overview
+ *
+ * Each process has a PGD of its own, whose kernel half is copied from init_mm
+ * when the process is created. A PGD entry that init_mm gets later is missing
+ * in all the older ones, and would have to be copied into them, by a fault
+ * handler or by walking all processes. To spare that, pgtable_cache_init()
+ * allocates the page table behind each PGD entry of the areas in which
+ * mappings come and go while the kernel runs. What is mapped afterwards is
+ * mapped in tables that all PGDs share. These tables are never freed.
+ *
+ * The other areas need no care: the fixmap, and the PCI I/O space beside it,
+ * have their PGD entry from setup_vm_final(), as has the kernel image.
+ */
+
+#define pr_fmt(fmt) "riscv: " fmt
+
+#include <linux/gfp.h>
+#include <linux/init.h>
+#include <linux/kasan.h>
+#include <linux/kernel.h>
+#include <linux/mm.h>
+#include <linux/pgtable.h>
+#include <linux/printk.h>
+#include <linux/string.h>
+
+#include <asm/kasan.h>
+#include <asm/pgalloc.h>
+#include <asm/sections.h>
+#include <asm/tlbflush.h>
+
+/* Allocate the table behind an empty PGD entry; false if there is no memory */
+static bool __init prealloc_pgd_entry(pgd_t *pgd, unsigned long addr)
+{
+	p4d_t *p4d;
+	pud_t *pud;
+
+	p4d = p4d_alloc(&init_mm, pgd, addr);
+	if (!p4d || pgtable_l5_enabled)
+		return p4d;
+
+	pud = pud_alloc(&init_mm, p4d, addr);
+	if (!pud || pgtable_l4_enabled)
+		return pud;
+
+	return pmd_alloc(&init_mm, pud, addr);
+}
+
+/* Preallocate for @start..@end, and return how many pages that took */
+static unsigned int __init prealloc_area(const char *name, unsigned long start,
+					 unsigned long end)
+{
+	unsigned long addr = start & PGDIR_MASK;
+	unsigned int nr = 0;
+
+	/* The last area may end where the address space does */
+	for (; addr >= (start & PGDIR_MASK) && addr < end; addr += PGDIR_SIZE) {
+		pgd_t *pgd = pgd_offset_k(addr);
+
+		if (pgd_val(*pgd))
+			continue;
+
+		if (!prealloc_pgd_entry(pgd, addr))
+			panic("No memory for the kernel page tables of the %s area\n",
+			      name);
+		nr++;
+	}
+
+	return nr;
+}
+
+#if defined(CONFIG_KASAN) && defined(CONFIG_MEMORY_HOTPLUG)
+/*
+ * The KASAN shadow has all its PGD entries, but those for memory that is not
+ * there point to one common table, which says "all accessible" and must stay
+ * as it is. Give each a table of its own in time, that the shadow of added
+ * memory can be mapped in.
+ */
+static unsigned int __init prealloc_kasan_shadow(void)
+{
+	unsigned long addr = KASAN_SHADOW_START;
+	unsigned int nr = 0;
+	void *early, *table;
+
+	early = pgtable_l5_enabled ? (void *)kasan_early_shadow_p4d :
+		pgtable_l4_enabled ? (void *)kasan_early_shadow_pud :
+				     (void *)kasan_early_shadow_pmd;
+
+	for (; addr < KASAN_SHADOW_END; addr += PGDIR_SIZE) {
+		pgd_t *pgd = pgd_offset_k(addr);
+
+		if (pgd_page_vaddr(*pgd) != (unsigned long)lm_alias(early))
+			continue;
+
+		table = (void *)__get_free_page(GFP_KERNEL);
+		if (!table)
+			panic("No memory for the kernel page tables of the KASAN area\n");
+		memcpy(table, early, PAGE_SIZE);
+		set_pgd(pgd, pfn_pgd(PFN_DOWN(__pa(table)), PAGE_TABLE));
+		nr++;
+	}
+	local_flush_tlb_all();
+
+	return nr;
+}
+#else
+static inline unsigned int prealloc_kasan_shadow(void)
+{
+	return 0;
+}
+#endif
+
+/**
+ * pgtable_cache_init - preallocate the kernel's PGD entries
+ *
+ * The window of modules and BPF counts as soon as anything is allocated in
+ * it, that is with CONFIG_EXECMEM. What only memory hotplug changes is left
+ * alone without it.
+ *
+ * Context: boot, single hart, page allocator up, no process yet.
+ */
+void __init pgtable_cache_init(void)
+{
+	unsigned int vmalloc, modules = 0, vmemmap_nr = 0, direct = 0, kasan = 0;
+
+	vmalloc = prealloc_area("vmalloc", VMALLOC_START, VMALLOC_END);
+
+	if (IS_ENABLED(CONFIG_EXECMEM))
+		modules = prealloc_area("modules", MODULES_VADDR, MODULES_END);
+
+	if (IS_ENABLED(CONFIG_MEMORY_HOTPLUG)) {
+		vmemmap_nr = prealloc_area("vmemmap", VMEMMAP_START, VMEMMAP_END);
+		direct = prealloc_area("direct map", PAGE_OFFSET, DIRECT_MAP_END);
+		kasan = prealloc_kasan_shadow();
+	}
+
+	pr_info("preallocated %u page-table pages: vmalloc %u, modules %u, vmemmap %u, direct map %u, KASAN %u\n",
+		vmalloc + modules + vmemmap_nr + direct + kasan,
+		vmalloc, modules, vmemmap_nr, direct, kasan);
+}

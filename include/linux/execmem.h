@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef _LINUX_EXECMEM_H
+#define _LINUX_EXECMEM_H
+
+#include <linux/types.h>
+#include <linux/pgtable.h>
+
+/**
+ * enum execmem_type - who is going to use the memory
+ * @EXECMEM_MODULE_TEXT: text of loadable modules
+ * @EXECMEM_MODULE_DATA: data of loadable modules, where an architecture keeps
+ *	it apart from the text (%CONFIG_ARCH_WANTS_MODULES_DATA_IN_VMALLOC)
+ * @EXECMEM_KPROBES: pages of kprobe instruction slots
+ * @EXECMEM_FTRACE: ftrace trampolines
+ * @EXECMEM_BPF: BPF programs, trampolines and dispatchers
+ * @EXECMEM_TYPE_MAX: number of types
+ * @EXECMEM_DEFAULT: the type whose range those types inherit that an
+ *	architecture says nothing about
+ */
+enum execmem_type {
+	EXECMEM_MODULE_TEXT,
+	EXECMEM_MODULE_DATA,
+	EXECMEM_KPROBES,
+	EXECMEM_FTRACE,
+	EXECMEM_BPF,
+	EXECMEM_TYPE_MAX,
+	EXECMEM_DEFAULT = EXECMEM_MODULE_TEXT,
+};
+
+/**
+ * struct execmem_range - where and how one type of memory is allocated
+ * @start: first address of the range
+ * @end: first address behind the range
+ * @fallback_start: first address of the range to try once @start..@end is
+ *	exhausted; 0 together with @fallback_end if there is none
+ * @fallback_end: first address behind the fallback range
+ * @pgprot: protection of fresh memory
+ * @alignment: alignment in bytes, a power of two; what is below PAGE_SIZE
+ *	amounts to PAGE_SIZE
+ *
+ * A range that is all zeroes is empty and inherits from %EXECMEM_DEFAULT.
+ */
+struct execmem_range {
+	unsigned long	start;
+	unsigned long	end;
+	unsigned long	fallback_start;
+	unsigned long	fallback_end;
+	pgprot_t	pgprot;
+	unsigned int	alignment;
+};
+
+/**
+ * struct execmem_params - an architecture's table of ranges
+ * @ranges: one range per type
+ */
+struct execmem_params {
+	struct execmem_range	ranges[EXECMEM_TYPE_MAX];
+};
+
+struct execmem_params *execmem_arch_params(void);
+
+#ifdef CONFIG_EXECMEM
+void __init execmem_init(void);
+#else
+static inline void execmem_init(void) {}
+#endif
+
+void *execmem_alloc(enum execmem_type type, size_t size);
+void execmem_free(void *ptr);
+
+#endif /* _LINUX_EXECMEM_H */
