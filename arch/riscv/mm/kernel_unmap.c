@@ -35,6 +35,18 @@ static void collect(struct unmap *unmap, struct page *page, unsigned int order)
 	list_add(&page->lru, &unmap->pages);
 }
 
+static void collect_table(struct unmap *unmap, struct page *page)
+{
+	/*
+	 * Tables of pmd_alloc() are set up as such, others are not. What that
+	 * left in the struct page is in the place of the list head.
+	 */
+	if (PageTable(page))
+		pgtable_pmd_page_dtor(page);
+
+	collect(unmap, page, 0);
+}
+
 static void collect_memory(struct unmap *unmap, struct page *page,
 			   unsigned int order)
 {
@@ -58,10 +70,6 @@ static void free_collected(struct unmap *unmap)
 
 		list_del(&page->lru);
 		set_page_private(page, 0);
-
-		/* Tables of pmd_alloc() are set up as such, others are not */
-		if (PageTable(page))
-			pgtable_pmd_page_dtor(page);
 
 		if (!PageReserved(page)) {
 			__free_pages(page, order);
@@ -97,7 +105,7 @@ static void unmap_ptes(struct unmap *unmap, pmd_t *pmd, unsigned long addr,
 		struct page *table = pmd_page(*pmd);
 
 		pmd_clear(pmd);
-		collect(unmap, table, 0);
+		collect_table(unmap, table);
 	}
 }
 
@@ -131,7 +139,7 @@ static void unmap_pmds(struct unmap *unmap, pud_t *pud, unsigned long addr,
 		struct page *table = pud_page(*pud);
 
 		pud_clear(pud);
-		collect(unmap, table, 0);
+		collect_table(unmap, table);
 	}
 }
 
@@ -153,7 +161,7 @@ static void unmap_puds(struct unmap *unmap, p4d_t *p4d, unsigned long addr,
 		struct page *table = p4d_page(*p4d);
 
 		p4d_clear(p4d);
-		collect(unmap, table, 0);
+		collect_table(unmap, table);
 	}
 }
 
