@@ -4,7 +4,7 @@
 # date: the scripts know what that is, so all targets are phony.
 
 # The kernel configurations (scripts/config/NAME.config) that `make test` boots.
-CONFIGS := rv64
+CONFIGS := rv64 debug
 
 export LINUX QEMU CROSS_COMPILE BUSYBOX SIGNOFF
 
@@ -30,7 +30,7 @@ setup:
 	@scripts/setup
 
 parts: setup
-	@scripts/fetch busybox
+	@scripts/fetch busybox opensbi
 
 tree: setup
 	@scripts/series tree

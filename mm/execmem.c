@@ -289,7 +289,7 @@ void execmem_free(void *ptr)
 	if (!ptr)
 		return;
 
-	if (WARN(in_interrupt(), "execmem: %pS frees %px in interrupt context, not freed\n",
+	if (WARN(in_interrupt(), "execmem: %pS frees %p in interrupt context, not freed\n",
 		 __builtin_return_address(0), ptr))
 		return;
 
@@ -298,7 +298,7 @@ void execmem_free(void *ptr)
 		return;
 	}
 
-	if (WARN(!execmem_is_allocated(ptr), "execmem: %pS frees %px, which is not allocated\n",
+	if (WARN(!execmem_is_allocated(ptr), "execmem: %pS frees %p, which is not allocated\n",
 		 __builtin_return_address(0), ptr))
 		return;
 

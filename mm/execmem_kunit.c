@@ -337,4 +337,5 @@ static struct kunit_suite execmem_test_suite = {
 	.name		= "execmem",
 	.test_cases	= execmem_test_cases,
 };
+
 kunit_test_suite(execmem_test_suite);

@@ -5,10 +5,9 @@
 
 #include <linux/kasan.h>
 #include <linux/mm.h>
+#include <linux/pgalloc.h>
 #include <linux/pgtable.h>
 
-#include <asm/kasan.h>
-#include <asm/pgalloc.h>
 #include <asm/tlbflush.h>
 
 #include "kasan_hotplug.h"

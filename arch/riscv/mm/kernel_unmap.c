@@ -7,9 +7,9 @@
 #include <linux/memremap.h>
 #include <linux/mm.h>
 #include <linux/mmap_lock.h>
+#include <linux/pgalloc.h>
 #include <linux/pgtable.h>
 
-#include <asm/pgalloc.h>
 #include <asm/tlbflush.h>
 
 #include "kernel_unmap.h"

@@ -6,11 +6,10 @@
 #include <linux/memblock.h>
 #include <linux/memory_hotplug.h>
 #include <linux/mm.h>
+#include <linux/pgalloc.h>
 #include <linux/pgtable.h>
 #include <linux/range.h>
 
-#include <asm/kasan.h>
-#include <asm/pgalloc.h>
 #include <asm/tlbflush.h>
 
 #include "kasan_hotplug.h"

@@ -25,12 +25,11 @@
 #include <linux/kasan.h>
 #include <linux/kernel.h>
 #include <linux/mm.h>
+#include <linux/pgalloc.h>
 #include <linux/pgtable.h>
 #include <linux/printk.h>
 #include <linux/string.h>
 
-#include <asm/kasan.h>
-#include <asm/pgalloc.h>
 #include <asm/sections.h>
 #include <asm/tlbflush.h>
 
@@ -91,7 +90,8 @@ static unsigned int __init prealloc_kasan_shadow(void)
 		pgtable_l4_enabled ? (void *)kasan_early_shadow_pud :
 				     (void *)kasan_early_shadow_pmd;
 
-	for (; addr < KASAN_SHADOW_END; addr += PGDIR_SIZE) {
+	/* The last entry may be the last of the address space, too */
+	for (; addr >= KASAN_SHADOW_START && addr < KASAN_SHADOW_END; addr += PGDIR_SIZE) {
 		pgd_t *pgd = pgd_offset_k(addr);
 
 		if (pgd_page_vaddr(*pgd) != (unsigned long)lm_alias(early))

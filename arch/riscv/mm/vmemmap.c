@@ -5,10 +5,10 @@
 
 #include <linux/memory_hotplug.h>
 #include <linux/mm.h>
+#include <linux/pgalloc.h>
 #include <linux/pgtable.h>
 
 #include <asm/lazy_fence.h>
-#include <asm/pgalloc.h>
 
 #include "kernel_unmap.h"
 

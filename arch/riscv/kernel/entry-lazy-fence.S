@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The part of the exception entry that <asm/lazy_fence.h> describes.
+ */
+
+#include <linux/threads.h>
+
+#if defined(CONFIG_MMU) && defined(CONFIG_64BIT)
+
+/* Per CPU, how many of the announced mappings its hart has fenced for */
+	.pushsection .bss
+	.balign	SZREG
+lazy_fence_seen:
+	.zero	NR_CPUS * SZREG
+	.popsection
+
+/*
+ * To be used on a trap from the kernel, while tp and CSR_SCRATCH hold the task
+ * and TASK_TI_KERNEL_SP(tp) holds sp. Preserves all registers.
+ *
+ * This comes before anything is written to the stack, since the stack is a
+ * vmalloc mapping, and a new one: the part of it that is about to be written
+ * need not have been touched on this hart before. For the same reason a hart
+ * that is behind fences on any trap, not only on page faults: once registers
+ * are being saved, a fault on the stack would overwrite the CSRs of the trap
+ * that is being handled. On a trap from user mode none of this is needed. What
+ * is written there is the top of the stack, which the task read when it last
+ * left for user mode on this hart.
+ *
+ * TASK_TI_USER_SP is free to hold a0: it is only in use between a trap from
+ * user mode and the end of saving the registers, where no other trap can be.
+ */
+	.macro lazy_fence
+	.option push
+	.option norelax
+	REG_S	a0, TASK_TI_USER_SP(tp)
+	lw	sp, TASK_TI_CPU_NUM(tp)
+	slli	sp, sp, RISCV_LGPTR
+	la	a0, lazy_fence_seen
+	add	sp, sp, a0
+	la	a0, lazy_fence_made
+	REG_L	a0, (a0)
+	REG_L	tp, (sp)
+	beq	tp, a0, .Lin_sync_\@
+
+	/*
+	 * Pairs with the barrier in lazy_fence_new_mapping(): the page-table
+	 * entries of the mappings counted in a0 are visible to this hart by
+	 * now, and sfence.vma orders what is visible before later walks.
+	 */
+	fence	r, rw
+	REG_S	a0, (sp)
+	sfence.vma
+
+	/* The page faults are causes 12, 13 and 15; 14 is reserved */
+	csrr	a0, CSR_CAUSE
+	andi	a0, a0, ~3
+	addi	a0, a0, -EXC_INST_PAGE_FAULT
+	bnez	a0, .Lin_sync_\@
+
+	/* Kernel addresses are the negative ones */
+	csrr	a0, CSR_TVAL
+	bgez	a0, .Lin_sync_\@
+
+	csrr	tp, CSR_SCRATCH
+	REG_L	a0, TASK_TI_USER_SP(tp)
+	REG_L	sp, TASK_TI_KERNEL_SP(tp)
+	csrw	CSR_SCRATCH, x0
+	sret
+
+.Lin_sync_\@:
+	csrr	tp, CSR_SCRATCH
+	REG_L	a0, TASK_TI_USER_SP(tp)
+	REG_L	sp, TASK_TI_KERNEL_SP(tp)
+	.option pop
+	.endm
+
+#else
+
+	.macro lazy_fence
+	.endm
+
+#endif

@@ -1,0 +1,259 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A QEMU guest under control: its console, its monitor, and what goes wrong.
+
+The console is a BusyBox shell that runs one command at a time and reports its
+exit status. Whatever the kernel complains about on the way is kept in
+Guest.faults; a guest that hangs, panics or ends early raises GuestError.
+"""
+
+import json
+import os
+import pathlib
+import re
+import shutil
+import socket
+import tempfile
+import time
+
+import pexpect
+
+from lib import BUILD, LOG
+
+# The emulator with the CPU properties that choose the paging mode.
+QEMU_MODES = BUILD / "parts/qemu/usr/bin/qemu-system-riscv64"
+ROMS = pathlib.Path("/usr/share/qemu")
+FIRMWARE = BUILD / "parts/opensbi.bin"
+CPU = {"sv57": "rv64", "sv48": "rv64,sv57=off", "sv39": "rv64,sv57=off,sv48=off"}
+
+BOOT_LIMIT = 60         # seconds to the shell; it takes about two
+COMMAND_LIMIT = 60
+POWEROFF_LIMIT = 30
+
+# What a healthy kernel never prints.
+FAULT = re.compile(
+    r"Kernel panic|kernel BUG at|\bBUG: |\bWARNING: |\bOops\b|Unable to handle kernel"
+    r"|KASAN:|UBSAN:|kmemleak: \d+ new|possible (circular|recursive|irq) .*lock"
+    r"|INFO: (task|rcu)|rcu: INFO|soft lockup|bad page|Bad page|unhandled signal")
+# The KUnit suite of execmem says when it provokes one.
+EXPECTED = re.compile(r"execmem_kunit: (begin|end) expected warning")
+PANIC = re.compile(r"Kernel panic - not syncing|---\[ end Kernel panic")
+
+
+class GuestError(Exception):
+    """Something went wrong: one line that says what, and the console's last lines."""
+
+    def __init__(self, reason, console=()):
+        super().__init__(reason)
+        self.console = console
+
+
+class Monitor:
+    """QMP over a unix socket, used for commands as a person would type them."""
+
+    def __init__(self, path, qemu_runs):
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.settimeout(COMMAND_LIMIT)
+        deadline = time.monotonic() + BOOT_LIMIT
+        while True:
+            try:
+                self.socket.connect(str(path))
+                break
+            except (FileNotFoundError, ConnectionRefusedError):
+                if not qemu_runs() or time.monotonic() > deadline:
+                    raise GuestError("QEMU did not open its monitor")
+                time.sleep(0.05)
+        self.stream = self.socket.makefile("rw")
+        self.stream.readline()          # the greeting
+        self.execute("qmp_capabilities")
+
+    def execute(self, command, **arguments):
+        try:
+            self.stream.write(json.dumps({"execute": command, "arguments": arguments}) + "\n")
+            self.stream.flush()
+            while True:
+                line = self.stream.readline()
+                if not line:
+                    raise GuestError(f"QEMU closed its monitor during {command}")
+                reply = json.loads(line)
+                if "return" in reply:
+                    return reply["return"]
+                if "error" in reply:
+                    raise GuestError(f"monitor: {command}: {reply['error']['desc']}")
+        except OSError as error:
+            raise GuestError(f"monitor: {command}: {error}") from error
+
+    def type(self, line):
+        """Run a line of the human monitor; anything it prints is an error."""
+        answer = self.execute("human-monitor-command", **{"command-line": line}).strip()
+        if answer:
+            raise GuestError(f"monitor: {line}: {answer}")
+
+    def close(self):
+        self.socket.close()
+
+
+class Guest:
+    """One boot. Use it as a context manager: the boot always ends with it."""
+
+    def __init__(self, name, out, mmu=None, harts=4, memory="512M", ports=0, append=""):
+        self.log = LOG / f"{name}.log"
+        self.faults = []
+        self.expected = False
+        self.boot_lines = []
+        self.monitor = None
+        self.lost = None
+        self.count = 0
+        self.runtime = pathlib.Path(tempfile.mkdtemp(prefix="guest-"))
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        self.logfile = open(self.log, "w", encoding="utf-8", errors="replace")
+        try:
+            command = self.command(pathlib.Path(out), mmu, harts, memory, ports, append)
+            self.logfile.write("# " + " ".join(command) + "\n")
+            self.child = pexpect.spawn(command[0], command[1:], encoding="utf-8",
+                                       codec_errors="replace", timeout=BOOT_LIMIT, echo=False)
+            self.child.delaybeforesend = None
+            self.child.logfile_read = self.logfile
+            self.boot()
+        except BaseException:
+            self.close()
+            raise
+
+    def command(self, out, mmu, harts, memory, ports, append):
+        qemu = os.environ.get("QEMU") or (str(QEMU_MODES) if mmu else "qemu-system-riscv64")
+        image = out / "arch/riscv/boot/Image"
+        initramfs = BUILD / f"initramfs-{out.name}.cpio.gz"
+        if not shutil.which(qemu):
+            raise GuestError(f"no emulator {qemu}: run 'make', or set QEMU=")
+        for file in (image, initramfs, FIRMWARE):
+            if not file.exists():
+                raise GuestError(f"no {file}: run 'make'")
+        arguments = ["console=ttyS0", "oops=panic", "panic=-1", append]
+        command = [
+            qemu, "-machine", "virt", "-smp", str(harts), "-m", memory, "-nodefaults", "-no-reboot",
+            "-display", "none", "-serial", "mon:stdio",
+            "-qmp", f"unix:{self.runtime}/qmp,server=on,wait=off",
+            "-device", "virtio-rng-pci", "-bios", str(FIRMWARE),
+            "-kernel", str(image), "-initrd", str(initramfs)]
+        if mmu:
+            command += ["-cpu", CPU[mmu], "-L", str(ROMS)]
+        if ports:
+            # Each port reserves a window as large as what may be plugged into it.
+            arguments.append("pci=hpmmioprefsize=1G")
+            for port in range(ports):
+                command += ["-device",
+                            f"pcie-root-port,id=rp{port},chassis={port + 1},slot={port + 1}"]
+        return command + ["-append", " ".join(arguments).strip()]
+
+    def boot(self):
+        try:
+            self.monitor = Monitor(self.runtime / "qmp", self.child.isalive)
+        except GuestError as error:
+            # What QEMU said, which is why.
+            self.child.expect([pexpect.EOF, pexpect.TIMEOUT], timeout=1)
+            self.give_up(f"{error}: {self.tail(1)[0]}")
+        self.read_until(re.compile("guest: ready"), BOOT_LIMIT, self.boot_lines.append)
+        # The shell's own echo and prompts would mix with what commands print.
+        self.child.send("stty -echo; PS1=; PS2=\n")
+        self.run("true")
+
+    def read_until(self, end, limit, on_line=None):
+        """Hand each console line to on_line until one matches, and return the match."""
+        deadline = time.monotonic() + limit
+        panic = None
+        while True:
+            try:
+                self.child.expect("([^\n]*)\n", timeout=max(deadline - time.monotonic(), 0.1))
+            except pexpect.TIMEOUT:
+                self.give_up(panic or f"no answer within {limit} s")
+            except pexpect.EOF:
+                self.give_up(panic or "QEMU ended early")
+            line = self.child.match.group(1).rstrip("\r")
+            match = end.search(line)
+            if match:
+                return match
+            if mark := EXPECTED.search(line):
+                self.expected = mark[1] == "begin"
+            if FAULT.search(line) and not self.expected and line.strip() not in self.faults:
+                self.faults.append(line.strip())
+            if PANIC.search(line) and not panic:
+                # QEMU ends after a panic: keep reading for what it says till then.
+                panic = line.strip()
+                deadline = min(deadline, time.monotonic() + 10)
+            if on_line:
+                on_line(line)
+
+    def give_up(self, reason):
+        self.lost = reason
+        self.child.close(force=True)
+        raise GuestError(reason, self.tail())
+
+    def run(self, command, limit=COMMAND_LIMIT, on_line=None):
+        """Run a shell command; returns its exit status and output lines."""
+        if self.lost:
+            raise GuestError(f"the guest is gone: {self.lost}")
+        self.count += 1
+        lines = []
+
+        def keep(line):
+            lines.append(line)
+            if on_line:
+                on_line(line)
+
+        self.child.send(f"{command}\necho \"<{self.count}:$?>\"\n")
+        match = self.read_until(re.compile(rf"<{self.count}:(\d+)>"), limit, keep)
+        return int(match.group(1)), lines
+
+    def output(self, command, limit=COMMAND_LIMIT):
+        """The output of a command that must succeed."""
+        status, lines = self.run(command, limit)
+        if status:
+            raise GuestError(f"'{command}' ended with {status}: {' '.join(lines[-2:])}")
+        return "\n".join(lines)
+
+    def kernel_log(self):
+        """What the kernel logged since the last call; most of it is not on the console."""
+        return self.output("dmesg -c").splitlines()
+
+    def plug(self, port, size, name):
+        """Hot-add memory behind a root port; returns the monitor's lines."""
+        lines = [f"object_add memory-backend-ram,id=m{name},size={size}",
+                 f"device_add ivshmem-plain,id=d{name},memdev=m{name},bus=rp{port}"]
+        for line in lines:
+            self.monitor.type(line)
+        return lines
+
+    def interact(self):
+        """Give the terminal to the guest's shell until QEMU ends."""
+        self.child.logfile_read = None
+        self.child.send("stty echo; PS1='guest:\\w# '\n")
+        self.child.interact(escape_character=None)
+        self.lost = "it was left to a person"
+
+    def tail(self, count=12):
+        self.logfile.flush()
+        text = self.log.read_text(encoding="utf-8", errors="replace")
+        return [line for line in text.splitlines() if line.strip()][-count:]
+
+    def power_off(self):
+        """End the boot as a machine should: raises if it does not power off."""
+        self.kernel_log()
+        self.child.send("poweroff -f\n")
+        try:
+            self.child.expect(pexpect.EOF, timeout=POWEROFF_LIMIT)
+        except pexpect.TIMEOUT:
+            self.give_up(f"did not power off within {POWEROFF_LIMIT} s")
+        self.lost = "it was powered off"
+
+    def close(self):
+        if getattr(self, "child", None):
+            self.child.close(force=True)
+        if self.monitor:
+            self.monitor.close()
+        self.logfile.close()
+        shutil.rmtree(self.runtime, ignore_errors=True)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()

@@ -1,0 +1,150 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-only
+"""The tour: boot the kernel and show what the series does, with real output.
+
+On a terminal it ends in a shell; elsewhere it powers off, and the exit status
+says whether every section succeeded.
+"""
+
+import re
+import sys
+import time
+
+from guest import Guest, GuestError
+from lib import BUILD, die
+
+OUT = BUILD / "out/rv64"
+HOT_ADD = 512       # MiB
+
+SHELL = """
+A shell in the guest. 'exit' powers off; Ctrl-A c switches to QEMU's monitor and
+back, Ctrl-A x quits at once.
+"""
+
+
+def check(good, what):
+    """A section fails with a line that says what is not as it should be."""
+    if not good:
+        raise GuestError(what)
+
+
+def show(guest, command):
+    """Run a command as a person would type it, and show what it prints."""
+    print(f"$ {command}")
+    text = guest.output(command)
+    if text:
+        print(text)
+    return text
+
+
+def memory_total(guest):
+    return int(re.search(r"MemTotal: +(\d+) kB", show(guest, "grep MemTotal /proc/meminfo"))[1])
+
+
+def address_map(guest):
+    show(guest, "cat /proc/version")
+    text = show(guest, "dmesg | grep -A 7 'Virtual kernel memory layout'")
+    for area in ("vmemmap", "vmalloc", "modules", "lowmem", "kernel"):
+        check(f"{area} : 0x" in text, f"the kernel's log has no {area} area")
+    start = int(guest.output("grep -m 1 ' _start$' /proc/kallsyms").split()[0], 16)
+    print(f"         bpf : 0x{start - (128 << 20):x} - 0x{start:x}"
+          "   (the last 128 MB of modules; lowmem is the direct map)")
+    show(guest, "dmesg | grep -F 'riscv: preallocated'")
+
+
+def module(guest):
+    show(guest, "insmod modules/execmem_target.ko")
+    text = show(guest, "show module execmem_target")
+    check(re.findall(r" (R..)  in \"Modules/BPF mapping\"", text) == ["R-X", "R--", "RW-"],
+          "the module's text, read-only data and data are not where they belong")
+    answer = show(guest, "cat /sys/module/execmem_target/parameters/answer")
+    check(answer == "42", "the module's text returned a wrong value")
+    show(guest, "rmmod execmem_target")
+
+
+def kprobe(guest):
+    tracing = "/sys/kernel/tracing"
+    show(guest, f"echo 'p:tour do_sys_openat2' > {tracing}/kprobe_events")
+    show(guest, f"echo 1 > {tracing}/events/kprobes/tour/enable")
+    show(guest, "cat /proc/uptime")
+    print("The probe's name, its hits, its misses:")
+    profile = show(guest, f"cat {tracing}/kprobe_profile")
+    check(re.search(r"tour +[1-9]", profile), "the kprobe was not hit")
+    slot = show(guest, "show symbol kprobe_insn_page")
+    check('R-X  in "vmalloc() area"' in slot, "the kprobe's slot is not where it belongs")
+    show(guest, f"echo 0 > {tracing}/events/kprobes/tour/enable")
+    show(guest, f"echo > {tracing}/kprobe_events")
+
+
+def bpf(guest):
+    show(guest, "cat /proc/sys/net/core/bpf_jit_enable")
+    text = show(guest, "show bpf 3")
+    check(len(re.findall(r'R-X  in "Modules/BPF mapping"', text)) == 3,
+          "the BPF programs are not where they belong")
+
+
+def hot_add(guest):
+    before = memory_total(guest)
+    for line in guest.plug(0, f"{HOT_ADD}M", 0):
+        print(f"(qemu) {line}")
+    print("(the slot takes five seconds to react)", flush=True)
+    deadline = time.monotonic() + 60
+    while "System RAM (pci_ram)" not in guest.output("cat /proc/iomem"):
+        check(time.monotonic() < deadline, "no memory was added within a minute")
+        time.sleep(0.5)
+    show(guest, "grep pci_ram /proc/iomem")
+    after = memory_total(guest)
+    check(after == before + (HOT_ADD << 10), f"MemTotal grew by {after - before} kB")
+    text = show(guest, f"show memory {HOT_ADD}")
+    check(not text.endswith("; 0 MiB of them are in hot-added memory"),
+          "none of the memory in use is hot-added")
+
+
+SECTIONS = [
+    ("The kernel and its address map", address_map),
+    ("A module: text, read-only data and data", module),
+    ("A kprobe: attached, hit, detached", kprobe),
+    ("BPF programs: compiled and run", bpf),
+    (f"{HOT_ADD} MiB hot-added through the QEMU monitor", hot_add),
+]
+
+
+def tour(guest):
+    failed = []
+    for number, (title, section) in enumerate(SECTIONS, 1):
+        print(f"\n== {number}. {title}\n", flush=True)
+        try:
+            section(guest)
+        except GuestError as error:
+            failed.append(title)
+            print(f"FAILED: {error}", flush=True)
+            if guest.lost:
+                raise
+    return failed
+
+
+def main():
+    with Guest("run", OUT, ports=1) as guest:
+        failed = tour(guest)
+        if guest.faults:
+            failed.append("a quiet console")
+            print(f"\nFAILED: the kernel complained: {guest.faults[0]}")
+        if sys.stdin.isatty() and sys.stdout.isatty():
+            print(SHELL)
+            guest.interact()
+        else:
+            guest.power_off()
+    print()
+    if failed:
+        die(f"failed: {', '.join(failed)}; the console is in {guest.log}")
+    print(f"All {len(SECTIONS)} sections succeeded.")
+
+
+try:
+    main()
+except GuestError as error:
+    for line in error.console:
+        print(f"| {line}")
+    die(str(error))
+except KeyboardInterrupt:
+    die("interrupted")

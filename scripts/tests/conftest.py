@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""How the tests report: progress as they go, and the count on the last line.
+
+Every point that a guest prints and every check of the host's is one. A test
+that reports none of its own is one itself, and so is whatever goes wrong with it.
+pytest's own report is off: the last line of output is "N passed, M failed".
+"""
+
+import os
+import pathlib
+import sys
+
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent.parent))
+
+from guest import Guest, GuestError     # noqa: E402
+from ktap import Ktap                   # noqa: E402
+from lib import BUILD                   # noqa: E402
+
+
+
+class Report:
+    """Counts and prints; all of a run's points go through the one there is."""
+
+    def __init__(self):
+        self.out = None
+        self.passed = self.failed = self.skipped = 0
+
+    def open(self):
+        """Keep the real output, which pytest captures while tests run."""
+        self.out = os.fdopen(os.dup(sys.stdout.fileno()), "w")
+
+    def count(self):
+        return self.passed + self.failed + self.skipped
+
+    def say(self, line):
+        print(line, file=self.out, flush=True)
+
+    def heading(self, text):
+        self.say(f"\n{text}")
+
+    def check(self, good, name, reason=""):
+        """One point: a check of the host's, or one that a guest has made."""
+        if good:
+            self.passed += 1
+            self.say(f"  ok    {name}")
+        else:
+            self.failed += 1
+            self.say(f"  FAIL  {name}" + (f": {reason}" if reason else ""))
+
+    def skip(self, name, reason):
+        self.skipped += 1
+        self.say(f"  skip  {name}: {reason}")
+
+    def point(self, point):
+        if point.status == "skip":
+            self.skip(point.name, point.reason)
+        else:
+            self.check(point.status == "ok", point.name, point.reason)
+
+    def end(self):
+        if self.skipped:
+            self.say(f"\n{self.skipped} skipped")
+        self.say(f"\n{self.passed} passed, {self.failed} failed")
+
+
+REPORT = Report()
+
+
+class Boot:
+    """A guest whose test points go into the report as they come."""
+
+    def __init__(self, guest):
+        self.guest = guest
+
+    def suite(self, command, limit, plug=None):
+        """Run a program that prints KTAP; call plug when it asks for memory."""
+        ktap = Ktap()
+
+        def on_line(line):
+            for point in ktap.feed(line):
+                REPORT.point(point)
+            if line.startswith("# ") and not line.startswith("# Totals"):
+                REPORT.say(f"        {line[2:]}")
+                if plug and line == "# plug memory now":
+                    plug()
+
+        REPORT.say(f" {command}")
+        try:
+            self.guest.run(command, limit, on_line)
+        finally:
+            for point in ktap.end():
+                REPORT.point(point)
+        self.guest.kernel_log()
+
+    def end(self):
+        """The checks that close every boot."""
+        self.guest.power_off()
+        faults = self.guest.faults
+        REPORT.check(not faults, "no warning, bug or oops on the console",
+                     f"{len(faults)}, first: {faults[0]}" if faults else "")
+        REPORT.say(f"        log: {os.path.relpath(self.guest.log)}")
+
+
+@pytest.fixture(scope="session")
+def report():
+    return REPORT
+
+
+@pytest.fixture(scope="module")
+def start():
+    """start(title, name, ...) boots a guest; a module's guests end with it."""
+    guests = []
+
+    def boot(title, name, config="rv64", **options):
+        REPORT.heading(f"Boot: {title}")
+        guests.append(Guest(name, BUILD / "out" / config, **options))
+        return Boot(guests[-1])
+
+    yield boot
+    for guest in guests:
+        guest.close()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_configure(config):
+    REPORT.open()
+    config.pluginmanager.unregister(name="terminalreporter")
+
+
+def pytest_runtest_setup(item):
+    item.points_before = REPORT.count()
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    outcome = yield
+    result = outcome.get_result()
+    if result.skipped:
+        REPORT.skip(item.name, result.longrepr[2])
+    elif result.failed and isinstance(call.excinfo.value, GuestError):
+        REPORT.check(False, item.name, str(call.excinfo.value))
+        for line in call.excinfo.value.console:
+            REPORT.say(f"        | {line}")
+    elif result.failed:
+        REPORT.check(False, item.name)
+        REPORT.say(result.longreprtext)
+    elif call.when == "call" and REPORT.count() == item.points_before:
+        REPORT.check(True, item.name)
+
+
+def pytest_collectreport(report):
+    if report.failed:
+        REPORT.check(False, f"{report.nodeid} cannot be run")
+        REPORT.say(report.longreprtext)
+
+
+def pytest_internalerror(excrepr):
+    REPORT.check(False, "pytest itself")
+    REPORT.say(str(excrepr))
+
+
+def pytest_keyboard_interrupt(excinfo):
+    if excinfo.type is KeyboardInterrupt:
+        REPORT.check(False, "the run was interrupted")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session, exitstatus):
+    if exitstatus == pytest.ExitCode.OK and (REPORT.failed or not REPORT.passed):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_unconfigure():
+    REPORT.end()

@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""scripts/guest.py and ktap.py notice what goes wrong, shown by a QEMU that is not one."""
+
+import sys
+
+import pytest
+
+from guest import Guest, GuestError
+from ktap import Ktap, Point
+
+# Speaks just enough of QMP and of the guest's shell: each command line says what
+# the kernel does.
+FAKE = f"""#!{sys.executable}
+import os, re, socket, sys, threading, time
+path = re.search("unix:(.*?),", " ".join(sys.argv))[1]
+server = socket.socket(socket.AF_UNIX)
+server.bind(path)
+server.listen()
+
+def monitor():
+    stream = server.accept()[0].makefile("rw")
+    while True:
+        stream.write('{{"return": {{}}}}\\n')
+        stream.flush()
+        if not stream.readline():
+            return
+
+threading.Thread(target=monitor, daemon=True).start()
+print("guest: ready", flush=True)
+for line in sys.stdin:
+    if line.startswith("panic"):
+        print("Kernel panic - not syncing: a test", flush=True)
+        sys.exit()
+    elif line.startswith("end"):
+        sys.exit()
+    elif line.startswith("hang"):
+        time.sleep(60)
+    elif line.startswith("warn"):
+        print("WARNING: CPU: 0 PID: 1 at mm/test.c:1 test+0x0/0x1", flush=True)
+    elif mark := re.search(r"<\\d+:", line):
+        print(mark[0] + "0>", flush=True)
+"""
+
+
+@pytest.fixture
+def guest(tmp_path, monkeypatch):
+    fake = tmp_path / "qemu"
+    fake.write_text(FAKE)
+    fake.chmod(0o755)
+    monkeypatch.setenv("QEMU", str(fake))
+    image = tmp_path / "out/arch/riscv/boot/Image"
+    image.parent.mkdir(parents=True)
+    image.touch()
+    monkeypatch.setattr("guest.FIRMWARE", image)
+    monkeypatch.setattr("guest.LOG", tmp_path)
+    monkeypatch.setattr("guest.BUILD", tmp_path)
+    (tmp_path / "initramfs-out.cpio.gz").touch()
+    with Guest("fake", tmp_path / "out") as guest:
+        yield guest
+
+
+@pytest.mark.parametrize("command, reason", [
+    ("panic", "Kernel panic - not syncing: a test"),
+    ("end", "QEMU ended early"),
+    ("hang", "no answer within 2 s"),
+])
+def test_lost_guest(guest, command, reason):
+    with pytest.raises(GuestError) as error:
+        guest.run(command, 2)
+    assert str(error.value) == reason
+    assert "guest: ready" in error.value.console
+    assert not guest.child.isalive()
+    with pytest.raises(GuestError, match="the guest is gone: "):
+        guest.run("true")
+
+
+def test_warning_is_kept(guest):
+    assert guest.run("warn", 10)[0] == 0
+    assert guest.faults == ["WARNING: CPU: 0 PID: 1 at mm/test.c:1 test+0x0/0x1"]
+
+
+def test_healthy_guest_has_no_faults(guest):
+    assert guest.run("true", 10) == (0, [])
+    assert guest.faults == []
+
+
+def test_qemu_that_does_not_start(guest, tmp_path):
+    (tmp_path / "qemu").write_text("#!/bin/sh\necho no such machine\nexit 1\n")
+    with pytest.raises(GuestError, match="QEMU did not open its monitor: no such machine"):
+        Guest("fake", tmp_path / "out")
+
+
+def points(text):
+    ktap = Ktap()
+    found = [point for line in text.splitlines() for point in ktap.feed(line)]
+    return found + ktap.end()
+
+
+def test_ktap_points():
+    assert points("TAP version 13\n1..3\nok 1 one\nnot ok 2 two\nok 3 # SKIP no\n") == [
+        Point("one", "ok"), Point("two", "FAIL"), Point("", "skip", "no")]
+
+
+def test_ktap_nested():
+    assert points("1..1\n    # Subtest: s\n    1..2\n    ok 1 a\n    not ok 2 b\nnot ok 1 s\n") == [
+        Point("s: a", "ok"), Point("s: b", "FAIL")]
+
+
+@pytest.mark.parametrize("text", [
+    "", "ok 1 no plan\n", "1..2\nok 1 one\n", "1..1\nok 1 one\nok 2 two\n", "1..1\nBail out! no\n",
+    "1..1\n    # Subtest: s\n    1..2\n    ok 1 a\nok 1 s\n"])
+def test_ktap_what_is_missing_fails(text):
+    assert [point for point in points(text) if point.status == "FAIL"]

@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Memory hot-added from the monitor is accounted and used; bad requests change nothing."""
+
+import pytest
+
+
+@pytest.fixture(scope="module")
+def boot(start):
+    return start("4 harts, 7 hot-plug ports", "hotadd", ports=7)
+
+
+@pytest.mark.parametrize("port, size", [(0, 128), (1, 512), (2, 1024)])
+def test_size(boot, port, size):
+    boot.suite(f"hotadd add {size}", 180, plug=lambda: boot.guest.plug(port, f"{size}M", port))
+
+
+def test_two_devices(boot):
+    def plug():
+        boot.guest.plug(3, "128M", 3)
+        boot.guest.plug(4, "256M", 4)
+
+    boot.suite("hotadd add 128 256", 240, plug=plug)
+
+
+# Smaller than a memory block; as large as all the address space that PCI has, part of
+# which is in use (and nothing of it is ever touched, so the host need not have it).
+@pytest.mark.parametrize("port, size", [(5, "64M"), (6, "16G,reserve=off")])
+def test_refused_device(report, boot, port, size):
+    report.say(f" a device of {size.split(',')[0]}")
+    boot.suite("hotadd refuse", 120, plug=lambda: boot.guest.plug(port, size, port))
+
+
+def test_refused_range(boot):
+    boot.suite("hotadd bad", 60)
+
+
+def test_end(boot):
+    boot.end()

@@ -1,0 +1,14 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""An older process on another hart sees what the kernel maps later."""
+
+import pytest
+
+
+@pytest.mark.parametrize("mode", ["sv57", "sv48", "sv39"])
+def test_pgd(report, start, mode):
+    boot = start(f"{mode.capitalize()}, 4 harts, an older process", f"pgd-{mode}",
+                 mmu=mode, ports=1)
+    found = boot.guest.output("grep -m 1 mmu /proc/cpuinfo").split()[-1]
+    report.check(found == mode, f"the kernel pages with {mode.capitalize()}", found)
+    boot.suite("pgd 512", 120, plug=lambda: boot.guest.plug(0, "512M", 0))
+    boot.end()

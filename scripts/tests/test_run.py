@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The tour of `make run`, as a script and as a person see it."""
+
+import subprocess
+
+import pexpect
+
+from lib import LOG, TOP
+
+SECTIONS = 5
+
+
+def test_tour(report):
+    report.heading("Boot: the tour of make run")
+    done = subprocess.run([TOP / "scripts/run.py"], stdin=subprocess.DEVNULL, timeout=180,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    lines = done.stdout.splitlines()
+    for number in range(1, SECTIONS + 1):
+        title = next((line for line in lines if line.startswith(f"== {number}. ")), None)
+        report.check(title, title or f"section {number} is shown")
+    failures = [line for line in lines if line.startswith("FAILED")]
+    report.check(not failures, "every section succeeds", "; ".join(failures))
+    report.check(done.returncode == 0, "it powers off and exits with 0", lines[-1] if lines else "")
+
+
+def test_shell(report):
+    report.heading("Boot: the shell of make run, on a terminal")
+    with open(LOG / "run-shell.log", "w", encoding="utf-8") as log:
+        tour = pexpect.spawn(str(TOP / "scripts/run.py"), encoding="utf-8", timeout=180,
+                             logfile=log)
+        tour.expect("guest:~# ")
+        tour.sendline("echo $((6 * 7))")
+        report.check(tour.expect(["\n42\r", pexpect.TIMEOUT], 30) == 0, "the shell runs a command")
+        tour.send("\x01c\n")
+        report.check(tour.expect([r"\(qemu\) ", pexpect.TIMEOUT], 30) == 0,
+                     "Ctrl-A c reaches the monitor")
+        tour.send("\x01c\n")
+        tour.expect("guest:~# ")
+        tour.sendline("exit")
+        report.check(tour.expect([pexpect.EOF, pexpect.TIMEOUT], 60) == 0, "'exit' powers off")
+        tour.close(force=True)
+        report.check(tour.exitstatus == 0, "the exit status is 0", str(tour.exitstatus))

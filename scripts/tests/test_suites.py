@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The kernel's own suites of what the series touches still pass."""
+
+import re
+
+# ftracetest cases that cannot run here, and why.
+NOT_HERE = {
+    "kprobe_args_string.tc": "it has no register names for riscv",
+    "kprobe_args_syntax.tc": "it has no register names for riscv",
+    "kprobe_ftrace.tc": "the function tracer is off",
+    "kprobe_module.tc": "it needs a sample module; 'placement' probes a module of ours",
+    "kprobe_non_uniq_symbol.tc": "the kernel has no two functions of the name it wants",
+    "multiple_kprobes.tc": "it probes the trap entry, which hangs 6.1 on riscv unpatched too",
+    "probepoint.tc": "it probes an instruction that 6.1 on riscv refuses, unpatched too",
+    "uprobe_syntax_errors.tc": "uprobes are off",
+}
+
+
+def test_bpf(report, start):
+    """lib/test_bpf.c, all of its groups."""
+    # One hart: it loads a hundred thousand programs one after the other.
+    boot = start("1 hart, test_bpf", "test_bpf", harts=1)
+    status, _ = boot.guest.run("insmod modules/test_bpf.ko", 400)
+    log = "\n".join(boot.guest.kernel_log())
+    groups = re.findall(r"Summary: (\d+) PASSED, (\d+) FAILED(?:, \[(\d+)/(\d+) JIT'ed\])?", log)
+    report.check(not status and len(groups) == 3, "test_bpf ran its three groups")
+    for passed, failed, jited, to_jit in groups:
+        report.check(int(passed) and failed == "0", f"test_bpf: {passed} passed, {failed} failed")
+        if to_jit:
+            report.check(jited == to_jit, f"test_bpf: {jited} of {to_jit} JITed")
+    report.check(any(int(to_jit or 0) >= 1014 for *_, to_jit in groups),
+                 "test_bpf: the group of 1,014 programs was run")
+    boot.guest.output("rmmod test_bpf")
+    boot.end()
+
+
+def test_vmalloc(report, start):
+    """lib/test_vmalloc.c; its init fails on purpose, so as not to stay loaded."""
+    boot = start("4 harts, test_vmalloc", "test_vmalloc")
+    report.skip("test_vmalloc: align_shift_alloc_test", "it asks for alignments up to 2^63")
+    boot.guest.run("insmod modules/test_vmalloc.ko run_test_mask=959 test_loop_count=200"
+                  " nr_threads=2", 120)
+    found = re.findall(r"Summary: (\w+) passed: (\d+) failed: (\d+)",
+                       "\n".join(boot.guest.kernel_log()))
+    # BusyBox's insmod tries a second system call when the first one fails.
+    report.check(len(found) == 2 * 2 * 9, "test_vmalloc ran 9 tests on 2 workers, twice",
+                 f"{len(found)} results")
+    for name, passed, failed in found:
+        report.check(int(passed) and not int(failed), f"test_vmalloc: {name}")
+    boot.end()
+
+
+def test_ftracetest(report, start):
+    """The kprobe cases of tools/testing/selftests/ftrace."""
+    boot = start("2 harts, ftracetest", "ftracetest", harts=2)
+    names = boot.guest.output("ls /ftrace/test.d/kprobe").split()
+    for name in [name for name in names if name in NOT_HERE]:
+        report.skip(f"ftracetest: {name}", NOT_HERE[name])
+    names = [name for name in names if name not in NOT_HERE]
+    cases = " ".join(f"/ftrace/test.d/kprobe/{name}" for name in names)
+    boot.guest.run(f"sh /ftrace/ftracetest -k -l /tmp/ftracetest {cases}", 300)
+
+    log = boot.guest.output("cat /tmp/ftracetest/ftracetest.log")
+    results = re.findall(r"^\[(\d+)\].*\t\[(\w+)\]$", log, re.MULTILINE)
+    report.check(len(results) == len(names) >= 14, f"ftracetest ran {len(names)} kprobe cases")
+    for name, (number, result) in zip(names, results):
+        said = ""
+        if result != "PASS":
+            said = boot.guest.output(f"tail -n 2 /tmp/ftracetest/{number}-*").replace("\n", " / ")
+        report.check(result == "PASS", f"ftracetest: {name}", f"{result}: {said}")
+    boot.end()

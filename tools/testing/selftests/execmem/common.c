@@ -1,0 +1,290 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/bpf.h>
+#include <linux/perf_event.h>
+#include <sched.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "kselftest.h"
+#include "common.h"
+
+char *read_file(const char *path)
+{
+	size_t size = 0, room = 0;
+	char *text = NULL;
+	ssize_t got;
+	int fd;
+
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		die("open %s: %s", path, strerror(errno));
+	do {
+		if (room - size < PAGE_SIZE) {
+			room = 2 * room + 2 * PAGE_SIZE;
+			text = realloc(text, room);
+			if (!text)
+				die("read %s: out of memory", path);
+		}
+		got = read(fd, text + size, room - size - 1);
+		if (got < 0)
+			die("read %s: %s", path, strerror(errno));
+		size += got;
+	} while (got);
+	close(fd);
+	text[size] = '\0';
+	return text;
+}
+
+long read_long(const char *path)
+{
+	char *text = read_file(path);
+	long value = strtol(text, NULL, 0);
+
+	free(text);
+	return value;
+}
+
+/*
+ * Lines are "---[ name ]---" or
+ * "0xstart-0xend   0xphys  <n><unit> <level> <software> D A G U X W R V", where
+ * a flag that is clear is a dot and clear software bits are blanks.
+ */
+struct ptdump ptdump_read(void)
+{
+	static char *text;
+	struct ptdump dump = { 0 };
+	const char *area = "";
+	char *line, *rest;
+
+	/* The areas' names point into the text of the latest dump. */
+	free(text);
+	text = read_file("/sys/kernel/debug/kernel_page_tables");
+
+	rest = text;
+	while ((line = strsep(&rest, "\n")) && *line) {
+		unsigned long start, end;
+		const char *flags;
+		char *stop;
+
+		stop = strstr(line, " ]---");
+		if (!strncmp(line, "---[ ", 5) && stop) {
+			*stop = '\0';
+			area = line + 5;
+			continue;
+		}
+
+		if (sscanf(line, "0x%lx-0x%lx", &start, &end) != 2 || strlen(line) < 16)
+			die("page-table dump: cannot read \"%s\"", line);
+		flags = line + strlen(line) - strlen("X W R V");
+		if (!strchr("X.", flags[0]) || !strchr("W.", flags[2]) || !strchr("R.", flags[4]))
+			die("page-table dump: no flags in \"%s\"", line);
+
+		dump.maps = reallocarray(dump.maps, dump.nr + 1, sizeof(*dump.maps));
+		if (!dump.maps)
+			die("page-table dump: out of memory");
+		dump.maps[dump.nr++] = (struct mapping){
+			.start = start,
+			.end = end,
+			.r = flags[4] == 'R',
+			.w = flags[2] == 'W',
+			.x = flags[0] == 'X',
+			.area = area,
+		};
+	}
+	return dump;
+}
+
+void ptdump_free(struct ptdump *dump)
+{
+	free(dump->maps);
+}
+
+const struct mapping *ptdump_find(const struct ptdump *dump, unsigned long addr)
+{
+	size_t i;
+
+	for (i = 0; i < dump->nr; i++) {
+		if (addr >= dump->maps[i].start && addr < dump->maps[i].end)
+			return &dump->maps[i];
+	}
+	return NULL;
+}
+
+unsigned long symbol_address(const char *name)
+{
+	FILE *file = fopen("/proc/kallsyms", "re");
+	unsigned long addr, found = 0;
+	char line[512], symbol[256];
+
+	if (!file)
+		die("open /proc/kallsyms: %s", strerror(errno));
+	while (!found && fgets(line, sizeof(line), file)) {
+		if (sscanf(line, "%lx %*c %255s", &addr, symbol) == 2 && !strcmp(symbol, name))
+			found = addr;
+	}
+	fclose(file);
+	return found;
+}
+
+unsigned long vmalloc_area(unsigned long addr)
+{
+	FILE *file = fopen("/proc/vmallocinfo", "re");
+	unsigned long start, end, found = 0;
+	char line[512];
+
+	if (!file)
+		die("open /proc/vmallocinfo: %s", strerror(errno));
+	while (!found && fgets(line, sizeof(line), file)) {
+		if (sscanf(line, "0x%lx-0x%lx", &start, &end) == 2 &&
+		    addr >= start && addr < end && !strstr(line, "unpurged"))
+			found = start;
+	}
+	fclose(file);
+	return found;
+}
+
+int module_insert(const char *path, const char *params)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	int err;
+
+	if (fd < 0)
+		die("open %s: %s", path, strerror(errno));
+	err = syscall(SYS_finit_module, fd, params, 0) ? errno : 0;
+	close(fd);
+	return err;
+}
+
+void module_load(const char *path)
+{
+	int err = module_insert(path, "");
+
+	if (err)
+		die("load %s: %s", path, strerror(err));
+}
+
+void module_unload(const char *name)
+{
+	if (syscall(SYS_delete_module, name, 0))
+		die("unload %s: %s", name, strerror(errno));
+}
+
+unsigned long module_section(const char *module, const char *section)
+{
+	char path[128], *text;
+	unsigned long addr;
+
+	snprintf(path, sizeof(path), "/sys/module/%s/sections/%s", module, section);
+	text = read_file(path);
+	addr = strtoul(text, NULL, 16);
+	free(text);
+	return addr;
+}
+
+long target_answer(void)
+{
+	return read_long("/sys/module/" TARGET_MODULE "/parameters/answer");
+}
+
+int kprobe_attach(const char *function)
+{
+	struct perf_event_attr attr = {
+		.size = sizeof(attr),
+		.type = read_long("/sys/bus/event_source/devices/kprobe/type"),
+		.kprobe_func = (uintptr_t)function,
+	};
+	int fd = syscall(SYS_perf_event_open, &attr, 0, -1, -1, PERF_FLAG_FD_CLOEXEC);
+
+	if (fd < 0)
+		die("kprobe on %s: %s", function, strerror(errno));
+	return fd;
+}
+
+unsigned long kprobe_hits(int fd)
+{
+	unsigned long count;
+
+	if (read(fd, &count, sizeof(count)) != sizeof(count))
+		die("kprobe hit count: %s", strerror(errno));
+	return count;
+}
+
+static int sys_bpf(enum bpf_cmd cmd, union bpf_attr *attr, const char *what)
+{
+	int ret = syscall(SYS_bpf, cmd, attr, sizeof(*attr));
+
+	if (ret < 0)
+		die("BPF %s: %s", what, strerror(errno));
+	return ret;
+}
+
+int bpf_load(int value)
+{
+	const struct bpf_insn insns[] = {
+		{ .code = BPF_JMP | BPF_CALL, .imm = BPF_FUNC_get_smp_processor_id },
+		{ .code = BPF_ALU64 | BPF_AND | BPF_K, .dst_reg = BPF_REG_0, .imm = 0 },
+		{ .code = BPF_ALU64 | BPF_ADD | BPF_K, .dst_reg = BPF_REG_0, .imm = value },
+		{ .code = BPF_JMP | BPF_EXIT },
+	};
+	union bpf_attr attr = {
+		.prog_type = BPF_PROG_TYPE_SOCKET_FILTER,
+		.insns = (uintptr_t)insns,
+		.insn_cnt = ARRAY_SIZE(insns),
+		.license = (uintptr_t)"GPL",
+	};
+
+	return sys_bpf(BPF_PROG_LOAD, &attr, "load");
+}
+
+unsigned int bpf_run(int fd)
+{
+	char packet[64] = { 0 };
+	union bpf_attr attr = {
+		.test.prog_fd = fd,
+		.test.data_in = (uintptr_t)packet,
+		.test.data_size_in = sizeof(packet),
+		.test.repeat = 1,
+	};
+
+	sys_bpf(BPF_PROG_TEST_RUN, &attr, "test run");
+	return attr.test.retval;
+}
+
+void bpf_symbol(int fd, char *name, size_t size)
+{
+	struct bpf_prog_info info = { 0 };
+	union bpf_attr attr = {
+		.info.bpf_fd = fd,
+		.info.info = (uintptr_t)&info,
+		.info.info_len = sizeof(info),
+	};
+	int i, used;
+
+	sys_bpf(BPF_OBJ_GET_INFO_BY_FD, &attr, "info");
+	used = snprintf(name, size, "bpf_prog_");
+	for (i = 0; i < BPF_TAG_SIZE; i++)
+		used += snprintf(name + used, size - used, "%02x", info.tag[i]);
+}
+
+unsigned long bpf_address(int fd)
+{
+	char name[64];
+
+	bpf_symbol(fd, name, sizeof(name));
+	return symbol_address(name);
+}
+
+void pin_to_cpu(int cpu)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(cpu, &set);
+	if (sched_setaffinity(0, sizeof(set), &set))
+		die("pin to hart %d: %s", cpu, strerror(errno));
+}

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What the programs of this directory share: the users of executable memory
+ * (modules, kprobes, BPF programs) and where the kernel says that they are.
+ *
+ * Everything here ends the program with "Bail out!" when the system cannot do
+ * what a test needs; only what a test is about is left for it to judge.
+ */
+#ifndef SELFTESTS_EXECMEM_COMMON_H
+#define SELFTESTS_EXECMEM_COMMON_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define PAGE_SIZE	4096UL
+#define BPF_WINDOW	(128UL << 20)
+
+/* The names the page-table dump gives to the areas. */
+#define AREA_VMALLOC	"vmalloc() area"
+#define AREA_MODULES	"Modules/BPF mapping"
+#define AREA_KERNEL	"Kernel mapping"
+#define AREA_LINEAR	"Linear mapping"
+
+#define TARGET_MODULE	"execmem_target"
+#define TARGET_KO	"modules/execmem_target.ko"
+#define TARGET_FUNCTION	TARGET_MODULE ":execmem_target_answer"
+#define TARGET_ANSWER	42
+
+/* Nothing but a test calls it, and its first instruction needs a slot. */
+#define PROBED_SYSCALL	"sys_getppid"
+
+/* One line of /sys/kernel/debug/kernel_page_tables. */
+struct mapping {
+	unsigned long start, end;
+	bool r, w, x;
+	const char *area;
+};
+
+struct ptdump {
+	struct mapping *maps;
+	size_t nr;
+};
+
+#define die(fmt, ...)						\
+	do {							\
+		printf("Bail out! " fmt "\n", ##__VA_ARGS__);	\
+		exit(1);					\
+	} while (0)
+
+/* The whole file, or the number in it; free() the text. */
+char *read_file(const char *path);
+long read_long(const char *path);
+
+/* Takes the dump; free it with ptdump_free(). */
+struct ptdump ptdump_read(void);
+void ptdump_free(struct ptdump *dump);
+const struct mapping *ptdump_find(const struct ptdump *dump, unsigned long addr);
+
+/* The address of a symbol in /proc/kallsyms, 0 if there is none. */
+unsigned long symbol_address(const char *name);
+
+/*
+ * The start of the /proc/vmallocinfo area that holds @addr, 0 if none does.
+ */
+unsigned long vmalloc_area(unsigned long addr);
+
+/* Returns 0 or the errno of finit_module(). */
+int module_insert(const char *path, const char *params);
+void module_load(const char *path);
+void module_unload(const char *name);
+unsigned long module_section(const char *module, const char *section);
+long target_answer(void);
+
+/*
+ * A kprobe that counts the hits of this process, until its file descriptor is
+ * closed.
+ */
+int kprobe_attach(const char *function);
+unsigned long kprobe_hits(int fd);
+
+/* A BPF program that calls a helper and returns @value. */
+int bpf_load(int value);
+unsigned int bpf_run(int fd);
+/* The address of its JIT image, 0 if there is none. */
+unsigned long bpf_address(int fd);
+/* Its name in /proc/kallsyms. */
+void bpf_symbol(int fd, char *name, size_t size);
+
+void pin_to_cpu(int cpu);
+
+#endif /* SELFTESTS_EXECMEM_COMMON_H */

@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Loading and unloading over and over leaves nothing behind: neither an area in
+ * /proc/vmallocinfo nor memory.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "kselftest.h"
+#include "common.h"
+
+#define CYCLES		1000
+
+/* Fills the caches, slot pages and page tables that are kept on purpose. */
+#define WARM_UP		100
+
+/*
+ * Pages of free memory that may be gone after CYCLES. Freed areas are purged
+ * lazily, so until then each keeps its descriptor (up to three of 72 bytes a
+ * cycle: some 50 pages) and its addresses, which need new page tables (one page
+ * for each 2 MiB: some 40). Losing one page a cycle loses 1,000.
+ */
+#define MAX_DRIFT	250
+
+/* Frees that wait for RCU and for a worker; long over when nothing leaks. */
+#define SETTLE_LIMIT	30	/* seconds */
+
+struct caller {
+	char name[128];
+	size_t areas;
+	size_t bytes;
+};
+
+/* The areas of /proc/vmallocinfo by who allocated them. */
+struct usage {
+	struct caller *callers;
+	size_t nr;
+};
+
+static void cycle_module(void)
+{
+	module_load(TARGET_KO);
+	if (target_answer() != TARGET_ANSWER)
+		die("the module's text returned a wrong value");
+	module_unload(TARGET_MODULE);
+}
+
+static void cycle_kprobe(void)
+{
+	int fd = kprobe_attach(PROBED_SYSCALL);
+
+	syscall(SYS_getppid);
+	if (kprobe_hits(fd) != 1)
+		die("the kprobe was not hit");
+	close(fd);
+}
+
+static void cycle_bpf(void)
+{
+	int fd = bpf_load(TARGET_ANSWER);
+
+	if (bpf_run(fd) != TARGET_ANSWER)
+		die("the BPF program returned a wrong value");
+	close(fd);
+}
+
+static struct caller *find_caller(const struct usage *usage, const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < usage->nr; i++) {
+		if (!strcmp(usage->callers[i].name, name))
+			return &usage->callers[i];
+	}
+	return NULL;
+}
+
+static struct usage usage_read(void)
+{
+	char *text = read_file("/proc/vmallocinfo");
+	struct usage usage = { 0 };
+	char *line, *rest = text;
+
+	while ((line = strsep(&rest, "\n")) && *line) {
+		struct caller *caller;
+		char name[128];
+		size_t bytes;
+
+		if (sscanf(line, "0x%*x-0x%*x %zu %127s", &bytes, name) != 2)
+			die("/proc/vmallocinfo: cannot read \"%s\"", line);
+
+		/* Freed already; and kernel threads, whose stacks come and go. */
+		if (!strcmp(name, "unpurged") || !strncmp(name, "kernel_clone+", 13))
+			continue;
+
+		caller = find_caller(&usage, name);
+		if (!caller) {
+			usage.callers = reallocarray(usage.callers, usage.nr + 1,
+						     sizeof(*usage.callers));
+			if (!usage.callers)
+				die("out of memory");
+			caller = &usage.callers[usage.nr++];
+			*caller = (struct caller){ 0 };
+			strcpy(caller->name, name);
+		}
+		caller->areas++;
+		caller->bytes += bytes;
+	}
+	free(text);
+	return usage;
+}
+
+/* True if nobody has more in @now than in @before. */
+static bool usage_is_back(const struct usage *before, const struct usage *now, bool say)
+{
+	bool back = true;
+	size_t i;
+
+	for (i = 0; i < now->nr; i++) {
+		const struct caller *caller = &now->callers[i];
+		const struct caller *old = find_caller(before, caller->name);
+
+		if (old && old->areas >= caller->areas && old->bytes >= caller->bytes)
+			continue;
+		back = false;
+		if (say)
+			ksft_print_msg("%s has %zu areas, %zu before\n", caller->name,
+				       caller->areas, old ? old->areas : 0);
+	}
+	return back;
+}
+
+static void usage_free(struct usage *usage)
+{
+	free(usage->callers);
+}
+
+/* Free pages, those that wait in the harts' lists included. */
+static long free_pages(void)
+{
+	char *text, *line;
+	long sum = 0, n;
+	int fd = open("/proc/sys/vm/drop_caches", O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0 || write(fd, "3", 1) != 1)
+		die("drop_caches: %s", strerror(errno));
+	close(fd);
+
+	text = read_file("/proc/zoneinfo");
+	for (line = text; line; line = strchr(line + 1, '\n')) {
+		if (sscanf(line, " pages free %ld", &n) == 1 ||
+		    sscanf(line, " count: %ld", &n) == 1)
+			sum += n;
+	}
+	free(text);
+	return sum;
+}
+
+static void test_cycles(const char *what, void (*cycle)(void))
+{
+	struct usage before, now;
+	long free_before, drift;
+	int i, second;
+	bool back;
+
+	for (i = 0; i < WARM_UP; i++)
+		cycle();
+	sleep(1);
+	before = usage_read();
+	free_before = free_pages();
+
+	for (i = 0; i < CYCLES; i++)
+		cycle();
+
+	for (second = 0; second < SETTLE_LIMIT; second++) {
+		now = usage_read();
+		drift = free_before - free_pages();
+		back = usage_is_back(&before, &now, second == SETTLE_LIMIT - 1);
+		usage_free(&now);
+		if (back && drift <= MAX_DRIFT)
+			break;
+		sleep(1);
+	}
+	ksft_test_result(back, "%d %s cycles leave no vmalloc area\n", CYCLES, what);
+	ksft_print_msg("%ld pages fewer are free\n", drift);
+	ksft_test_result(drift <= MAX_DRIFT, "%d %s cycles leave no memory\n", CYCLES, what);
+	usage_free(&before);
+}
+
+int main(void)
+{
+	setlinebuf(stdout);
+	ksft_print_header();
+	ksft_set_plan(6);
+
+	test_cycles("module load and unload", cycle_module);
+	test_cycles("kprobe attach and detach", cycle_kprobe);
+	test_cycles("BPF load and unload", cycle_bpf);
+
+	ksft_finished();
+}

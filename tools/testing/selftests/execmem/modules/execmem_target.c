@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * A small module with every kind of section the loader has to place: text,
+ * read-only data, data, and init sections that are freed after loading.
+ *
+ * Reading the parameter "answer" runs module text that uses the module's data
+ * and read-only data, so a wrong placement or relocation shows as a wrong
+ * number or an oops.
+ */
+#include <linux/module.h>
+
+/* Large enough not to end up in the small-data sections. */
+static const int constant[] = { 3, 1, 7, 1 };
+static int variable[] = { 1, 2, 1, 1 };
+
+/* Not inlined, so that a kprobe can be set on it. */
+static noinline int execmem_target_answer(void)
+{
+	int i, product = 1;
+
+	for (i = 0; i < ARRAY_SIZE(constant); i++)
+		product *= READ_ONCE(constant[i]) * READ_ONCE(variable[i]);
+
+	/* Data that is never written would become read-only. */
+	WRITE_ONCE(variable[0], 1);
+	return product;
+}
+
+static int answer_get(char *buffer, const struct kernel_param *kp)
+{
+	return sysfs_emit(buffer, "%d\n", execmem_target_answer());
+}
+
+static const struct kernel_param_ops answer_ops = {
+	.get = answer_get,
+};
+
+module_param_cb(answer, &answer_ops, NULL, 0444);
+MODULE_PARM_DESC(answer, "Computed by the module's text on every read");
+
+static int __init execmem_target_init(void)
+{
+	return 0;
+}
+module_init(execmem_target_init);
+
+static void __exit execmem_target_exit(void)
+{
+}
+module_exit(execmem_target_exit);
+
+MODULE_DESCRIPTION("A module to load, probe and unload");
+MODULE_LICENSE("GPL");

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Each user of executable memory lands in its range, with its protection, and
+ * works from there.
+ */
+#include <stdio.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "kselftest.h"
+#include "common.h"
+
+#define HITS	10
+
+static void check_mapping(const char *what, unsigned long addr, const char *area,
+			  bool w, bool x)
+{
+	struct ptdump dump = ptdump_read();
+	const struct mapping *map = ptdump_find(&dump, addr);
+	bool good = addr && map && !strcmp(map->area, area) && map->r && map->w == w && map->x == x;
+
+	if (!good)
+		ksft_print_msg("%s at %#lx is %c%c%c in \"%s\"\n", what, addr,
+			       map && map->r ? 'R' : '-', map && map->w ? 'W' : '-',
+			       map && map->x ? 'X' : '-', map ? map->area : "nothing");
+	ksft_test_result(good, "%s is R%c%c in %s\n", what, w ? 'W' : '-', x ? 'X' : '-', area);
+	ptdump_free(&dump);
+}
+
+static void check_unmapped(const char *what, unsigned long addr)
+{
+	struct ptdump dump = ptdump_read();
+
+	ksft_test_result(!ptdump_find(&dump, addr), "%s is unmapped afterwards\n", what);
+	ptdump_free(&dump);
+}
+
+static void test_module(void)
+{
+	unsigned long text, data;
+	int fd, i;
+
+	module_load(TARGET_KO);
+	text = module_section(TARGET_MODULE, ".text");
+	data = module_section(TARGET_MODULE, ".data");
+
+	check_mapping("module text", text, AREA_MODULES, false, true);
+	check_mapping("module read-only data", module_section(TARGET_MODULE, ".rodata"),
+		      AREA_MODULES, false, false);
+	check_mapping("module data", data, AREA_MODULES, true, false);
+	ksft_test_result(vmalloc_area(text) && vmalloc_area(data) &&
+			 vmalloc_area(text) != vmalloc_area(data),
+			 "module text and data are separate allocations\n");
+	ksft_test_result(target_answer() == TARGET_ANSWER, "module text runs and finds its data\n");
+
+	fd = kprobe_attach(TARGET_FUNCTION);
+	for (i = 0; i < HITS; i++)
+		target_answer();
+	ksft_test_result(kprobe_hits(fd) == HITS, "kprobe on module text is hit\n");
+	close(fd);
+
+	module_unload(TARGET_MODULE);
+	check_unmapped("module text", text);
+	check_unmapped("module data", data);
+}
+
+static void test_kprobe(void)
+{
+	int fd = kprobe_attach(PROBED_SYSCALL);
+	int i;
+
+	check_mapping("kprobe slot", symbol_address("kprobe_insn_page"), AREA_VMALLOC, false, true);
+	for (i = 0; i < HITS; i++)
+		syscall(SYS_getppid);
+	ksft_test_result(kprobe_hits(fd) == HITS, "kprobe on kernel text is hit\n");
+	close(fd);
+}
+
+static void test_bpf(void)
+{
+	unsigned long kernel = symbol_address("_start");
+	unsigned long image;
+	char symbol[64];
+	int fd;
+
+	fd = bpf_load(TARGET_ANSWER);
+	bpf_symbol(fd, symbol, sizeof(symbol));
+	image = symbol_address(symbol);
+
+	check_mapping("BPF image", image, AREA_MODULES, false, true);
+	ksft_test_result(image >= kernel - BPF_WINDOW && image < kernel,
+			 "BPF image is in the last 128 MiB below the kernel\n");
+	ksft_test_result(bpf_run(fd) == TARGET_ANSWER,
+			 "BPF program calls the kernel and returns its value\n");
+	close(fd);
+}
+
+int main(void)
+{
+	setlinebuf(stdout);
+	ksft_print_header();
+	ksft_set_plan(13);
+
+	test_module();
+	test_kprobe();
+	test_bpf();
+
+	ksft_finished();
+}

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Shows, for a person, what the tests check.
+ *
+ *   show symbol NAME	where the page-table dump has a kernel symbol
+ *   show module NAME	the same for the sections of a module
+ *   show bpf COUNT	load and run BPF programs, and where they are
+ *   show memory MIB	write and read memory, and how much of it is hot-added
+ */
+#include <string.h>
+#include <sys/mman.h>
+
+#include "kselftest.h"
+#include "common.h"
+#include "memory.h"
+
+static int show_address(const char *name, unsigned long addr)
+{
+	struct ptdump dump = ptdump_read();
+	const struct mapping *map = addr ? ptdump_find(&dump, addr) : NULL;
+
+	if (map)
+		printf("%-26s 0x%016lx  R%c%c  in \"%s\"\n", name, addr, map->w ? 'W' : '-',
+		       map->x ? 'X' : '-', map->area);
+	else
+		printf("%-26s is not mapped\n", name);
+	ptdump_free(&dump);
+	return !map;
+}
+
+static int main_module(const char *name)
+{
+	static const char * const sections[] = { ".text", ".rodata", ".data" };
+	int failed = 0;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(sections); i++)
+		failed |= show_address(sections[i], module_section(name, sections[i]));
+	return failed;
+}
+
+static int main_bpf(int count)
+{
+	int failed = 0;
+	int i;
+
+	for (i = 0; i < count; i++) {
+		/* Stays loaded until the program ends. */
+		int fd = bpf_load(i);
+		int value = bpf_run(fd);
+		char name[64];
+
+		bpf_symbol(fd, name, sizeof(name));
+		printf("returned %d: ", value);
+		failed |= value != i || show_address(name, bpf_address(fd));
+	}
+	return failed;
+}
+
+static int main_memory(size_t size)
+{
+	struct ranges ranges = hot_ranges();
+	char *memory = fill(size);
+	bool good = verify(memory, size);
+
+	printf("%zu MiB written and read back, %s; %zu MiB of them are in hot-added memory\n",
+	       size >> 20, good ? "unharmed" : "DAMAGED",
+	       pages_in(memory, size, &ranges) * PAGE_SIZE >> 20);
+	munmap(memory, size);
+	return !good;
+}
+
+int main(int argc, char **argv)
+{
+	const char *mode = argc > 2 ? argv[1] : "";
+
+	if (!strcmp(mode, "symbol"))
+		return show_address(argv[2], symbol_address(argv[2]));
+	if (!strcmp(mode, "module"))
+		return main_module(argv[2]);
+	if (!strcmp(mode, "bpf"))
+		return main_bpf(atoi(argv[2]));
+	if (!strcmp(mode, "memory"))
+		return main_memory(strtoul(argv[2], NULL, 10) << 20);
+	die("usage: show symbol NAME | module NAME | bpf COUNT | memory MIB");
+}
