@@ -4,7 +4,7 @@
 # date: the scripts know what that is, so all targets are phony.
 
 # The kernel configurations (scripts/config/NAME.config) that `make test` boots.
-CONFIGS := rv64 debug
+CONFIGS := rv64
 
 export LINUX QEMU CROSS_COMPILE BUSYBOX SIGNOFF
 
