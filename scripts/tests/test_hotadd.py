@@ -23,6 +23,13 @@ def test_two_devices(boot):
     boot.suite("hotadd add 128 256", 240, plug=plug)
 
 
+def test_vmemmap(report, boot):
+    dump = boot.guest.output("sed -n '/vmemmap start/,/vmemmap end/p'"
+                             " /sys/kernel/debug/kernel_page_tables").splitlines()[1:-1]
+    report.check(len(dump) > 1 and all(" PMD " in line for line in dump),
+                 "vmemmap is mapped with 2 MiB pages only", " / ".join(dump))
+
+
 # Smaller than a memory block; as large as all the address space that PCI has, part of
 # which is in use (and nothing of it is ever touched, so the host need not have it).
 @pytest.mark.parametrize("port, size", [(5, "64M"), (6, "16G,reserve=off")])
