@@ -56,6 +56,29 @@ static pmd_t *private_pmd(unsigned long addr)
 	return pmd_offset(pud, addr);
 }
 
+/* Unmap the early shadow of a part of what one PMD entry covers */
+static int unmap_early_ptes(pmd_t *pmd, unsigned long addr, unsigned long end)
+{
+	pte_t *pte;
+
+	if (is_early_table((void *)pmd_page_vaddr(*pmd), kasan_early_shadow_pte)) {
+		struct page *table = copy_table(kasan_early_shadow_pte);
+
+		if (!table)
+			return -ENOMEM;
+		set_pmd(pmd, pfn_pmd(page_to_pfn(table), PAGE_TABLE));
+	}
+
+	pte = pte_offset_kernel(pmd, addr);
+	for (; addr < end; addr += PAGE_SIZE, pte++) {
+		if (!pte_none(*pte) &&
+		    pte_page(*pte) == virt_to_page(lm_alias(kasan_early_shadow_page)))
+			pte_clear(&init_mm, addr, pte);
+	}
+
+	return 0;
+}
+
 /**
  * kasan_hotplug_prepare - make room in the shadow for added memory
  * @start: address of the memory in the direct map
@@ -69,26 +92,40 @@ static pmd_t *private_pmd(unsigned long addr)
  * Context: process context, inside mem_hotplug_begin().
  *
  * Return: 0, -EINVAL if the shadow of the range does not consist of whole
- * entries, or -ENOMEM. Nobody looks at the shadow of memory that is not there,
+ * pages, or -ENOMEM. Nobody looks at the shadow of memory that is not there,
  * so nothing has to be undone.
  */
 int kasan_hotplug_prepare(const void *start, size_t size)
 {
 	unsigned long addr = (unsigned long)kasan_mem_to_shadow(start);
 	unsigned long end = (unsigned long)kasan_mem_to_shadow(start + size);
+	unsigned long next;
 
-	if (!IS_ALIGNED(addr | end, PMD_SIZE))
+	if (!IS_ALIGNED(addr | end, PAGE_SIZE))
 		return -EINVAL;
 
-	for (; addr < end; addr += PMD_SIZE) {
+	for (; addr < end; addr = next) {
 		pmd_t *pmd = private_pmd(addr);
 
+		next = pmd_addr_end(addr, end);
 		if (!pmd)
 			return -ENOMEM;
-		if (!pmd_none(*pmd) &&
+		if (pmd_none(*pmd))
+			continue;
+
+		if (next - addr == PMD_SIZE &&
 		    is_early_table((void *)pmd_page_vaddr(*pmd),
-				   kasan_early_shadow_pte))
+				   kasan_early_shadow_pte)) {
 			pmd_clear(pmd);
+			continue;
+		}
+
+		/*
+		 * The first and the last entry are in parts, as the direct map
+		 * starts where the kernel was loaded, 2 MiB into the memory.
+		 */
+		if (unmap_early_ptes(pmd, addr, next))
+			return -ENOMEM;
 	}
 
 	flush_tlb_all();
