@@ -20,14 +20,19 @@
  * empty inherits the one of %EXECMEM_DEFAULT, module data with the protection
  * %PAGE_KERNEL.
  *
+ * An architecture without a table gets memory anywhere in the vmalloc space,
+ * writable and executable.
+ *
  * The memory is vmalloc memory. vmalloc_to_page(), vmalloc_to_pfn(),
  * find_vm_area(), is_vmalloc_or_module_addr() and /proc/vmallocinfo work on it
- * as on any other. The areas carry %VM_EXECMEM, by which execmem_free() knows
- * its own, and %VM_FLUSH_RESET_PERMS, so that whatever set_memory_*() did to
- * their pages is undone before the pages are handed out again.
+ * as on any other. The areas carry %VM_FLUSH_RESET_PERMS, so that whatever
+ * set_memory_*() did to their pages is undone before the pages are handed out
+ * again.
  *
- * An architecture without a table keeps the module_alloc() it has, or gets
- * the one below, which allocates anywhere in the vmalloc space.
+ * For each live allocation there is a &struct execmem_area, in a tree that is
+ * ordered by address. By it execmem_free() knows what it may free, and
+ * /sys/kernel/debug/execmem what there is. Allocating and freeing already take
+ * locks of vmalloc and sleep, so a mutex is good enough to protect it.
  */
 
 #define pr_fmt(fmt) "execmem: " fmt
@@ -37,28 +42,38 @@
 #include <linux/errno.h>
 #include <linux/execmem.h>
 #include <linux/init.h>
+#include <linux/kasan.h>
+#include <linux/kmemleak.h>
 #include <linux/log2.h>
 #include <linux/mm.h>
-#include <linux/moduleloader.h>
 #include <linux/preempt.h>
 #include <linux/printk.h>
+#include <linux/set_memory.h>
+#include <linux/slab.h>
 #include <linux/vmalloc.h>
+
+#define CREATE_TRACE_POINTS
+#include <trace/events/execmem.h>
 
 #include "execmem_internal.h"
 
-static const char * const execmem_type_names[EXECMEM_TYPE_MAX] = {
-	[EXECMEM_MODULE_TEXT]	= "module text",
-	[EXECMEM_MODULE_DATA]	= "module data",
+const char * const execmem_type_names[EXECMEM_TYPE_MAX] = {
+	[EXECMEM_MODULE_TEXT]	= "module-text",
+	[EXECMEM_MODULE_DATA]	= "module-data",
 	[EXECMEM_KPROBES]	= "kprobes",
 	[EXECMEM_FTRACE]	= "ftrace",
-	[EXECMEM_BPF]		= "BPF",
+	[EXECMEM_BPF]		= "bpf",
 };
 
-/* The table in use; NULL before execmem_init() and if the table was refused */
-static const struct execmem_params *execmem_params __ro_after_init;
+DEFINE_MUTEX(execmem_mutex);
+struct rb_root execmem_areas = RB_ROOT;
+struct execmem_stats execmem_stats[EXECMEM_TYPE_MAX + 1];
 
-/* The architecture has no table: module_alloc() serves all types */
-static bool execmem_legacy __ro_after_init;
+/* The table in use; NULL before execmem_init() and if the table was refused */
+const struct execmem_params *execmem_params __ro_after_init;
+
+/* Used if the architecture has no table */
+static struct execmem_params execmem_default_params __ro_after_init;
 
 /**
  * execmem_arch_params - the ranges of this architecture
@@ -67,7 +82,8 @@ static bool execmem_legacy __ro_after_init;
  * table that stays, and that execmem_init() fills in: the ranges left empty
  * are completed in place, so it is __ro_after_init rather than const.
  *
- * Return: the table, or %NULL if the architecture has none.
+ * Return: the table, or %NULL for memory anywhere in the vmalloc space, which
+ * is writable and executable.
  */
 struct execmem_params * __weak execmem_arch_params(void)
 {
@@ -78,7 +94,8 @@ static bool execmem_range_is_empty(const struct execmem_range *range)
 {
 	return !range->start && !range->end &&
 	       !range->fallback_start && !range->fallback_end &&
-	       !pgprot_val(range->pgprot) && !range->alignment;
+	       !pgprot_val(range->pgprot) && !range->alignment &&
+	       !range->flags;
 }
 
 /* One clear sentence about what is wrong with a range, or NULL */
@@ -161,32 +178,118 @@ void __init execmem_init(void)
 {
 	struct execmem_params *params = execmem_arch_params();
 
-	if (!params)
-		execmem_legacy = true;
-	else if (!execmem_params_complete(params))
+	if (!params) {
+		params = &execmem_default_params;
+		params->ranges[EXECMEM_DEFAULT] = (struct execmem_range){
+			.start		= VMALLOC_START,
+			.end		= VMALLOC_END,
+			.pgprot		= PAGE_KERNEL_EXEC,
+			.alignment	= 1,
+		};
+	}
+
+	if (!execmem_params_complete(params))
 		execmem_params = params;
 }
 
-/**
- * execmem_range_alloc - allocate from one range
- * @range: a complete range
- * @size: bytes wanted
- * @caller: whom /proc/vmallocinfo names
- *
- * Context: process context, may sleep.
- *
- * Return: the address of @size bytes, rounded up to full pages and not
- * zeroed; %NULL if there is neither address space nor memory.
- */
-void *execmem_range_alloc(const struct execmem_range *range, size_t size,
-			  const void *caller)
+static bool execmem_area_before(struct rb_node *a, const struct rb_node *b)
 {
-	const unsigned long vm_flags = VM_FLUSH_RESET_PERMS | VM_EXECMEM;
+	return rb_entry(a, struct execmem_area, node)->addr <
+	       rb_entry(b, struct execmem_area, node)->addr;
+}
+
+static int execmem_area_cmp(const void *addr, const struct rb_node *node)
+{
+	unsigned long start = rb_entry(node, struct execmem_area, node)->addr;
+
+	if ((unsigned long)addr == start)
+		return 0;
+
+	return (unsigned long)addr < start ? -1 : 1;
+}
+
+static void execmem_stats_add(struct execmem_stats *stats,
+			      const struct execmem_area *area)
+{
+	stats->live++;
+	stats->asked += area->asked;
+	stats->used += area->used;
+	stats->peak = max(stats->peak, stats->used);
+}
+
+static void execmem_stats_sub(struct execmem_stats *stats,
+			      const struct execmem_area *area)
+{
+	stats->live--;
+	stats->asked -= area->asked;
+	stats->used -= area->used;
+}
+
+/* Keep a record of an allocation, or of the failure if there is no @area */
+static void execmem_record(enum execmem_type type, struct execmem_area *area)
+{
+	struct execmem_stats *stats = &execmem_stats[type];
+	struct execmem_stats *total = &execmem_stats[EXECMEM_TYPE_MAX];
+
+	mutex_lock(&execmem_mutex);
+	if (area) {
+		rb_add(&area->node, &execmem_areas, execmem_area_before);
+		execmem_stats_add(stats, area);
+		execmem_stats_add(total, area);
+	} else {
+		stats->failed++;
+		total->failed++;
+	}
+	mutex_unlock(&execmem_mutex);
+}
+
+/* Take the record of an allocation out; NULL if there is no such allocation */
+static struct execmem_area *execmem_unrecord(const void *ptr)
+{
+	struct execmem_area *area = NULL;
+	struct rb_node *node;
+
+	mutex_lock(&execmem_mutex);
+	node = rb_find(ptr, &execmem_areas, execmem_area_cmp);
+	if (node) {
+		area = rb_entry(node, struct execmem_area, node);
+		rb_erase(node, &execmem_areas);
+		execmem_stats_sub(&execmem_stats[area->type], area);
+		execmem_stats_sub(&execmem_stats[EXECMEM_TYPE_MAX], area);
+	}
+	mutex_unlock(&execmem_mutex);
+
+	return area;
+}
+
+/* Do to fresh memory what its range asks for beyond addresses and protection */
+static int execmem_prepare(const struct execmem_range *range, void *ptr,
+			   size_t size)
+{
+	int ret = 0;
+
+	if (range->flags & EXECMEM_KASAN_SHADOW)
+		ret = kasan_alloc_module_shadow(ptr, size, GFP_KERNEL);
+
+	if (!ret && (range->flags & EXECMEM_SET_ROX)) {
+		ret = set_memory_ro((unsigned long)ptr, PFN_UP(size));
+		if (!ret)
+			ret = set_memory_x((unsigned long)ptr, PFN_UP(size));
+	}
+
+	return ret;
+}
+
+static void *execmem_vmalloc(const struct execmem_range *range, size_t size,
+			     const void *caller)
+{
+	unsigned long vm_flags = VM_FLUSH_RESET_PERMS;
 	gfp_t gfp = GFP_KERNEL;
 	void *ptr;
 
-	if (!size)
-		return NULL;
+	/* kmemleak must not look at memory that has no shadow yet */
+	if (range->flags & EXECMEM_KASAN_SHADOW)
+		vm_flags |= VM_DEFER_KMEMLEAK;
 
 	/* The failure of a first try that has a second one is no news */
 	if (range->fallback_start)
@@ -202,30 +305,58 @@ void *execmem_range_alloc(const struct execmem_range *range, size_t size,
 					   range->pgprot, vm_flags,
 					   NUMA_NO_NODE, caller);
 
-	return ptr;
+	if (ptr && execmem_prepare(range, ptr, size)) {
+		vfree(ptr);
+		return NULL;
+	}
+
+	/* A program counter has no tag */
+	return kasan_reset_tag(ptr);
 }
 
-/*
- * module_alloc() and module_memfree() are what architectures that have no
- * table override. They go away together with the last of these.
+/**
+ * execmem_range_alloc - allocate from one range
+ * @range: a complete range
+ * @type: the type that the memory is accounted to
+ * @size: bytes wanted
+ * @caller: whom statistics and /proc/vmallocinfo name
+ *
+ * Context: process context, may sleep.
+ *
+ * Return: the address of @size bytes, rounded up to full pages and not
+ * zeroed; %NULL if there is neither address space nor memory.
  */
-void * __weak module_alloc(unsigned long size)
+void *execmem_range_alloc(const struct execmem_range *range,
+			  enum execmem_type type, size_t size,
+			  const void *caller)
 {
-	const struct execmem_range range = {
-		.start		= VMALLOC_START,
-		.end		= VMALLOC_END,
-		.pgprot		= PAGE_KERNEL_EXEC,
-		.alignment	= 1,
-	};
+	struct execmem_area *area;
+	void *ptr = NULL;
 
-	return execmem_range_alloc(&range, size, __builtin_return_address(0));
-}
+	if (!size)
+		return NULL;
 
-void __weak module_memfree(void *module_region)
-{
-	/* It may be read-only by now, see execmem_free() */
-	WARN_ON(in_interrupt());
-	vfree(module_region);
+	area = kmalloc(sizeof(*area), GFP_KERNEL);
+	if (area)
+		ptr = execmem_vmalloc(range, size, caller);
+
+	if (ptr) {
+		/* It must not hide from kmemleak that a user lost the memory */
+		kmemleak_ignore(area);
+		area->addr = (unsigned long)ptr;
+		area->asked = size;
+		area->used = PAGE_ALIGN(size);
+		area->caller = caller;
+		area->type = type;
+	} else {
+		kfree(area);
+		area = NULL;
+	}
+
+	execmem_record(type, area);
+	trace_execmem_alloc(type, size, ptr, caller);
+
+	return ptr;
 }
 
 /**
@@ -248,29 +379,11 @@ void *execmem_alloc(enum execmem_type type, size_t size)
 	if (WARN_ON_ONCE(type >= EXECMEM_TYPE_MAX))
 		return NULL;
 
-	if (execmem_legacy)
-		return type == EXECMEM_MODULE_DATA ? vmalloc(size)
-						   : module_alloc(size);
-
 	if (!execmem_params)
 		return NULL;
 
-	return execmem_range_alloc(&execmem_params->ranges[type], size,
+	return execmem_range_alloc(&execmem_params->ranges[type], type, size,
 				   __builtin_return_address(0));
-}
-
-/* Did execmem_range_alloc() return this address, and is it still allocated? */
-static bool execmem_is_allocated(const void *ptr)
-{
-	const struct vm_struct *area;
-
-	/* No areas to look it up in: vmalloc() is kmalloc() there */
-	if (!IS_ENABLED(CONFIG_MMU))
-		return true;
-
-	area = find_vm_area(ptr);
-
-	return area && area->addr == ptr && (area->flags & VM_EXECMEM);
 }
 
 /**
@@ -286,21 +399,22 @@ static bool execmem_is_allocated(const void *ptr)
  */
 void execmem_free(void *ptr)
 {
+	const void *caller = __builtin_return_address(0);
+	struct execmem_area *area;
+
 	if (!ptr)
 		return;
 
 	if (WARN(in_interrupt(), "execmem: %pS frees %p in interrupt context, not freed\n",
-		 __builtin_return_address(0), ptr))
+		 caller, ptr))
 		return;
 
-	if (execmem_legacy) {
-		module_memfree(ptr);
-		return;
-	}
-
-	if (WARN(!execmem_is_allocated(ptr), "execmem: %pS frees %p, which is not allocated\n",
-		 __builtin_return_address(0), ptr))
+	area = execmem_unrecord(ptr);
+	if (WARN(!area, "execmem: %pS frees %p, which is not allocated\n",
+		 caller, ptr))
 		return;
 
+	trace_execmem_free(area->type, area->asked, ptr, caller);
+	kfree(area);
 	vfree(ptr);
 }

@@ -2,6 +2,7 @@
 #ifndef _LINUX_EXECMEM_H
 #define _LINUX_EXECMEM_H
 
+#include <linux/bits.h>
 #include <linux/types.h>
 #include <linux/pgtable.h>
 
@@ -28,6 +29,21 @@ enum execmem_type {
 };
 
 /**
+ * enum execmem_range_flags - what else is done to fresh memory of a range
+ * @EXECMEM_KASAN_SHADOW: allocate its KASAN shadow with
+ *	kasan_alloc_module_shadow(). For an architecture that has no shadow for
+ *	the range otherwise, that is, without %CONFIG_KASAN_VMALLOC
+ * @EXECMEM_SET_ROX: make it read-only and executable with set_memory_ro() and
+ *	set_memory_x(), which covers its aliases. For an architecture that can
+ *	write to such memory nevertheless, and where a protection that is given
+ *	at mapping time says nothing about the direct map
+ */
+enum execmem_range_flags {
+	EXECMEM_KASAN_SHADOW	= BIT(0),
+	EXECMEM_SET_ROX		= BIT(1),
+};
+
+/**
  * struct execmem_range - where and how one type of memory is allocated
  * @start: first address of the range
  * @end: first address behind the range
@@ -37,6 +53,7 @@ enum execmem_type {
  * @pgprot: protection of fresh memory
  * @alignment: alignment in bytes, a power of two; what is below PAGE_SIZE
  *	amounts to PAGE_SIZE
+ * @flags: of &enum execmem_range_flags
  *
  * A range that is all zeroes is empty and inherits from %EXECMEM_DEFAULT.
  */
@@ -47,6 +64,7 @@ struct execmem_range {
 	unsigned long	fallback_end;
 	pgprot_t	pgprot;
 	unsigned int	alignment;
+	unsigned int	flags;
 };
 
 /**
