@@ -111,7 +111,8 @@ static const char *execmem_range_flaw(const struct execmem_range *range)
 		return "alignment is not a power of two";
 	if (alignment > size)
 		return "alignment is larger than the range";
-	if (!pgprot_val(range->pgprot))
+	/* Nothing is mapped without an MMU: PAGE_KERNEL is 0 there */
+	if (IS_ENABLED(CONFIG_MMU) && !pgprot_val(range->pgprot))
 		return "no protection given";
 	if (!range->fallback_start && !range->fallback_end)
 		return NULL;
@@ -287,6 +288,9 @@ static void *execmem_vmalloc(const struct execmem_range *range, size_t size,
 	gfp_t gfp = GFP_KERNEL;
 	void *ptr;
 
+	if (range->flags & EXECMEM_DIRECT_MAP)
+		return kmalloc(size, GFP_KERNEL);
+
 	/* kmemleak must not look at memory that has no shadow yet */
 	if (range->flags & EXECMEM_KASAN_SHADOW)
 		vm_flags |= VM_DEFER_KMEMLEAK;
@@ -348,6 +352,7 @@ void *execmem_range_alloc(const struct execmem_range *range,
 		area->used = PAGE_ALIGN(size);
 		area->caller = caller;
 		area->type = type;
+		area->direct_map = range->flags & EXECMEM_DIRECT_MAP;
 	} else {
 		kfree(area);
 		area = NULL;
@@ -415,6 +420,9 @@ void execmem_free(void *ptr)
 		return;
 
 	trace_execmem_free(area->type, area->asked, ptr, caller);
+	if (area->direct_map)
+		kfree(ptr);
+	else
+		vfree(ptr);
 	kfree(area);
-	vfree(ptr);
 }

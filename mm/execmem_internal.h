@@ -18,6 +18,7 @@
  * @used: bytes that are mapped for it
  * @caller: who allocated it
  * @type: what it is for
+ * @direct_map: it is kmalloc() memory, see %EXECMEM_DIRECT_MAP
  */
 struct execmem_area {
 	struct rb_node		node;
@@ -26,6 +27,7 @@ struct execmem_area {
 	size_t			used;
 	const void		*caller;
 	enum execmem_type	type;
+	bool			direct_map;
 };
 
 /**

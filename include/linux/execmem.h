@@ -37,10 +37,14 @@ enum execmem_type {
  *	set_memory_x(), which covers its aliases. For an architecture that can
  *	write to such memory nevertheless, and where a protection that is given
  *	at mapping time says nothing about the direct map
+ * @EXECMEM_DIRECT_MAP: take it from the direct map, with kmalloc(), because
+ *	no page table can map the addresses that the kernel reaches. What else
+ *	the range says is not used
  */
 enum execmem_range_flags {
 	EXECMEM_KASAN_SHADOW	= BIT(0),
 	EXECMEM_SET_ROX		= BIT(1),
+	EXECMEM_DIRECT_MAP	= BIT(2),
 };
 
 /**
