@@ -18,11 +18,11 @@ import time
 import pexpect
 
 from lib import BUILD, LOG
+from machine import machine_of
 
 # The emulator with the CPU properties that choose the paging mode.
 QEMU_MODES = BUILD / "parts/qemu/usr/bin/qemu-system-riscv64"
 ROMS = pathlib.Path("/usr/share/qemu")
-FIRMWARE = BUILD / "parts/opensbi.bin"
 CPU = {"sv57": "rv64", "sv48": "rv64,sv57=off", "sv39": "rv64,sv57=off,sv48=off"}
 
 BOOT_LIMIT = 60         # seconds to the shell; it takes about two
@@ -119,21 +119,25 @@ class Guest:
             raise
 
     def command(self, out, mmu, harts, memory, ports, append):
-        qemu = os.environ.get("QEMU") or (str(QEMU_MODES) if mmu else "qemu-system-riscv64")
-        image = out / "arch/riscv/boot/Image"
+        machine = machine_of(out.name)
+        qemu = machine.qemu
+        if mmu and not os.environ.get("QEMU"):
+            qemu = str(QEMU_MODES)
+        image = out / machine.image
         initramfs = BUILD / f"initramfs-{out.name}.cpio.gz"
         if not shutil.which(qemu):
             raise GuestError(f"no emulator {qemu}: run 'make', or set QEMU=")
-        for file in (image, initramfs, FIRMWARE):
-            if not file.exists():
+        for file in (image, initramfs, machine.firmware):
+            if file and not file.exists():
                 raise GuestError(f"no {file}: run 'make'")
-        arguments = ["console=ttyS0", "oops=panic", "panic=-1", append]
+        arguments = [f"console={machine.console}", "oops=panic", "panic=-1", append]
         command = [
-            qemu, "-machine", "virt", "-smp", str(harts), "-m", memory, "-nodefaults", "-no-reboot",
+            qemu, *machine.options, "-smp", str(harts), "-m", memory, "-nodefaults", "-no-reboot",
             "-display", "none", "-serial", "mon:stdio",
             "-qmp", f"unix:{self.runtime}/qmp,server=on,wait=off",
-            "-device", "virtio-rng-pci", "-bios", str(FIRMWARE),
-            "-kernel", str(image), "-initrd", str(initramfs)]
+            "-device", "virtio-rng-pci", "-kernel", str(image), "-initrd", str(initramfs)]
+        if machine.firmware:
+            command += ["-bios", str(machine.firmware)]
         if mmu:
             command += ["-cpu", CPU[mmu], "-L", str(ROMS)]
         if ports:

@@ -15,8 +15,6 @@ LOG = BUILD / "log"
 for name in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"):
     os.environ.pop(name, None)
 
-CROSS = os.environ.get("CROSS_COMPILE") or "riscv64-linux-gnu-"
-
 
 def die(message):
     """One clear line on what is wrong and what to do, and a non-zero exit."""
@@ -32,10 +30,11 @@ def write_file(path, content, executable=False):
     os.replace(temp, path)
 
 
-def kernel_make(out):
-    """The command and environment that build the kernel of build/linux in `out`."""
+def kernel_make(out, arch, cross):
+    """The command and environment that build the kernel of build/linux in `out`, for
+    an ARCH= of the kernel's and with a compiler prefix."""
     env = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")}
-    command = ["make", "-C", LINUX, f"O={out}", "ARCH=riscv", f"CROSS_COMPILE={CROSS}", "LOCALVERSION=",
+    command = ["make", "-C", LINUX, f"O={out}", f"ARCH={arch}", f"CROSS_COMPILE={cross}", "LOCALVERSION=",
                "KBUILD_BUILD_TIMESTAMP=Thu Jan  1 00:00:00 UTC 2026", "KBUILD_BUILD_VERSION=1",
                "KBUILD_BUILD_USER=build", "KBUILD_BUILD_HOST=localhost"]
     if shutil.which("ccache"):
@@ -43,7 +42,7 @@ def kernel_make(out):
         # elsewhere finds the same objects. kbuild shortens only the absolute
         # paths in __FILE__, hence the second map.
         env["CCACHE_BASEDIR"] = str(TOP)
-        command += [f"CC=ccache {CROSS}gcc", "HOSTCC=ccache gcc",
+        command += [f"CC=ccache {cross}gcc", "HOSTCC=ccache gcc",
                     f"KCFLAGS=-fmacro-prefix-map={os.path.relpath(LINUX, out)}/="]
     return command, env
 

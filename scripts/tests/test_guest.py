@@ -7,6 +7,7 @@ import pytest
 
 from guest import Guest, GuestError
 from ktap import Ktap, Point
+from machine import MACHINES
 
 # Speaks just enough of QMP and of the guest's shell: each command line says what
 # the kernel does.
@@ -47,15 +48,15 @@ def guest(tmp_path, monkeypatch):
     fake = tmp_path / "qemu"
     fake.write_text(FAKE)
     fake.chmod(0o755)
-    monkeypatch.setenv("QEMU", str(fake))
-    image = tmp_path / "out/arch/riscv/boot/Image"
+    image = tmp_path / "rv64/arch/riscv/boot/Image"
     image.parent.mkdir(parents=True)
     image.touch()
-    monkeypatch.setattr("guest.FIRMWARE", image)
+    machine = MACHINES["rv64"]._replace(qemu=str(fake), firmware=None)
+    monkeypatch.setitem(MACHINES, "rv64", machine)
     monkeypatch.setattr("guest.LOG", tmp_path)
     monkeypatch.setattr("guest.BUILD", tmp_path)
-    (tmp_path / "initramfs-out.cpio.gz").touch()
-    with Guest("fake", tmp_path / "out") as guest:
+    (tmp_path / "initramfs-rv64.cpio.gz").touch()
+    with Guest("fake", tmp_path / "rv64") as guest:
         yield guest
 
 
@@ -87,7 +88,7 @@ def test_healthy_guest_has_no_faults(guest):
 def test_qemu_that_does_not_start(guest, tmp_path):
     (tmp_path / "qemu").write_text("#!/bin/sh\necho no such machine\nexit 1\n")
     with pytest.raises(GuestError, match="QEMU did not open its monitor: no such machine"):
-        Guest("fake", tmp_path / "out")
+        Guest("fake", tmp_path / "rv64")
 
 
 def points(text):
