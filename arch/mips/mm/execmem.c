@@ -15,8 +15,8 @@ static struct execmem_params execmem_params __ro_after_init;
  * execmem_arch_params - the ranges of 64-bit MIPS with 32-bit symbols
  *
  * Such a kernel is linked into the segments that 32-bit addresses reach when
- * they are sign-extended, and so that modules can use 32-bit addresses too, they
- * are in the one of these segments that is mapped. Everything else shares it
+ * they are sign-extended. Modules are in the one of these segments that is
+ * mapped, so that they can use 32-bit addresses too. Everything else shares it
  * with them. Other kernels have no table: they use the vmalloc space.
  *
  * The table is made at run time because the protection depends on the cache of

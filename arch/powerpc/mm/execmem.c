@@ -25,8 +25,8 @@ static struct execmem_params execmem_params __ro_after_init;
  * If no memory may be writable and executable, kprobe slots are read-only from
  * the start: they are written through an alias, by patch_instruction().
  *
- * The table is made at run time because the vmalloc space depends on the MMU and
- * on the size of the memory, and because rodata= decides on the protection.
+ * The table is made at run time because the vmalloc space depends on the MMU
+ * and on the size of the memory, and because rodata= decides on the protection.
  *
  * Return: the table, never %NULL.
  */

@@ -26,10 +26,10 @@ static unsigned long __init execmem_random_offset(void)
 /**
  * execmem_arch_params - the ranges of x86
  *
- * On 64-bit, code that is compiled for the upper 2 GiB has to be there, and kprobe
- * slots have to be within the reach of a %rip-relative operand from what was
- * there before. There is a window behind the kernel for all of it. On 32-bit
- * the window is the vmalloc space.
+ * On 64-bit, code that is compiled for the upper 2 GiB has to be there, and the
+ * %rip-relative operand of an instruction that was copied to a kprobe slot has
+ * to reach what it did. There is a window behind the kernel for all of it. On
+ * 32-bit the window is the vmalloc space.
  *
  * Kprobe slots are read-only and executable from the start: they are written
  * with text_poke(). Whatever else is allocated becomes so when it has been
