@@ -6,18 +6,28 @@
 # The kernel configurations (scripts/config/NAME.config) that `make test` boots.
 CONFIGS := rv64
 
+# `make run` boots 64-bit RISC-V, or 32-bit.
+BITS ?= 64
+ifeq ($(filter 32 64,$(BITS)),)
+$(error BITS=$(BITS): give BITS=64 or BITS=32)
+endif
+PARTS_64 := busybox opensbi
+PARTS_32 := rv32
+
 export LINUX QEMU CROSS_COMPILE BUSYBOX SIGNOFF
 
 help:
-	@echo 'make run       boot the patched kernel in QEMU: a tour, then a shell'
-	@echo 'make test      build and boot everything, prove that it works'
-	@echo 'make check     checkpatch, sparse and lint over the series and the scripts'
-	@echo 'make tree      base kernel + patches/series -> build/linux, one commit a line'
-	@echo 'make refresh   changed commits in build/linux -> patches/ and the new files'
-	@echo 'make series    mail-ready patches with a cover letter -> build/series'
-	@echo 'make clean     remove what was built; build/linux and fetched parts stay'
+	@echo 'make run         boot the patched kernel in QEMU: a tour, then a shell'
+	@echo 'make test        build and boot everything, prove that it works'
+	@echo 'make check       checkpatch, sparse and lint over the series and the scripts'
+	@echo 'make check-arch  compile the series for other architectures, boot x86_64 and arm64'
+	@echo 'make tree        base kernel + patches/series -> build/linux, one commit a line'
+	@echo 'make refresh     changed commits in build/linux -> patches/ and the new files'
+	@echo 'make series      mail-ready patches with a cover letter -> build/series'
+	@echo 'make clean       remove what was built; build/linux and fetched parts stay'
 	@echo
 	@echo 'Variables, on the command line or in the environment:'
+	@echo '  BITS=32                      make run boots 32-bit RISC-V (64)'
 	@echo '  LINUX=/path/to/linux-6.1.y   base kernel: tree or tarball (Debian'\''s linux-source-6.1)'
 	@echo '  QEMU=/path/to/qemu-system-riscv64                         (Debian'\''s, 7.2 and 10)'
 	@echo '  BUSYBOX=/path/to/busybox     static, for riscv64          (Debian 13'\''s)'
@@ -30,7 +40,7 @@ setup:
 	@scripts/setup
 
 parts: setup
-	@scripts/fetch busybox opensbi
+	@scripts/fetch $(PARTS_$(BITS))
 
 tree: setup
 	@scripts/series tree
@@ -42,24 +52,32 @@ series: tree
 	@scripts/series export
 
 kernel: tree
-	@scripts/build rv64
+	@scripts/build rv$(BITS)
 
 kernels: tree
 	@scripts/build $(CONFIGS)
 
 run: kernel parts
-	@scripts/initramfs build/out/rv64
-	@scripts/run.py
+	@scripts/initramfs build/out/rv$(BITS)
+	@scripts/run.py rv$(BITS)
 
-test: kernels parts
-	@scripts/fetch qemu
+test: kernels
+	@scripts/fetch busybox opensbi qemu
 	@for config in $(CONFIGS); do scripts/initramfs build/out/$$config || exit; done
 	@/usr/bin/python3 -B -m pytest scripts/tests
 
-check: kernel
+check: tree
+	@scripts/build rv64
 	@scripts/check
+
+check-arch: tree
+	@scripts/setup x86_64 arm64 compilers
+	@scripts/fetch busybox-x86_64 busybox-arm64
+	@scripts/build x86_64 arm64
+	@for config in x86_64 arm64; do scripts/initramfs build/out/$$config || exit; done
+	@/usr/bin/python3 -B -m pytest scripts/tests/arch.py
 
 clean:
 	@rm -rf build/out build/guest build/initramfs-* build/log build/series
 
-.PHONY: help setup parts tree refresh series kernel kernels run test check clean
+.PHONY: help setup parts tree refresh series kernel kernels run test check check-arch clean

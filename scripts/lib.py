@@ -30,11 +30,11 @@ def write_file(path, content, executable=False):
     os.replace(temp, path)
 
 
-def kernel_make(out, arch, cross):
-    """The command and environment that build the kernel of build/linux in `out`, for
-    an ARCH= of the kernel's and with a compiler prefix."""
+def kernel_make(out, arch, cross, source=LINUX):
+    """The command and environment that build a kernel's source in `out`, for an ARCH=
+    of the kernel's and with a compiler prefix."""
     env = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")}
-    command = ["make", "-C", LINUX, f"O={out}", f"ARCH={arch}", f"CROSS_COMPILE={cross}", "LOCALVERSION=",
+    command = ["make", "-C", source, f"O={out}", f"ARCH={arch}", f"CROSS_COMPILE={cross}", "LOCALVERSION=",
                "KBUILD_BUILD_TIMESTAMP=Thu Jan  1 00:00:00 UTC 2026", "KBUILD_BUILD_VERSION=1",
                "KBUILD_BUILD_USER=build", "KBUILD_BUILD_HOST=localhost"]
     if shutil.which("ccache"):
@@ -43,7 +43,7 @@ def kernel_make(out, arch, cross):
         # paths in __FILE__, hence the second map.
         env["CCACHE_BASEDIR"] = str(TOP)
         command += [f"CC=ccache {cross}gcc", "HOSTCC=ccache gcc",
-                    f"KCFLAGS=-fmacro-prefix-map={os.path.relpath(LINUX, out)}/="]
+                    f"KCFLAGS=-fmacro-prefix-map={os.path.relpath(source, out)}/="]
     return command, env
 
 
@@ -51,10 +51,11 @@ class Progress:
     """How far a long step is: one line that overwrites itself on a terminal,
     a line every 30 seconds elsewhere."""
 
-    def __init__(self, what):
+    def __init__(self, what, screen=sys.stderr):
         self.what = what
+        self.screen = screen
         self.start = self.shown = time.monotonic()
-        self.terminal = sys.stderr.isatty()
+        self.terminal = screen.isatty()
 
     def show(self, how_far):
         now = time.monotonic()
@@ -62,11 +63,11 @@ class Progress:
             return
         self.shown = now
         print(f"{self._line(how_far)}\x1b[K" if self.terminal else self._line(how_far),
-              end="\r" if self.terminal else "\n", file=sys.stderr, flush=True)
+              end="\r" if self.terminal else "\n", file=self.screen, flush=True)
 
     def done(self, result="done"):
         print(self._line(result) + ("\x1b[K" if self.terminal else ""),
-              file=sys.stderr, flush=True)
+              file=self.screen, flush=True)
 
     def _line(self, how_far):
         seconds = int(time.monotonic() - self.start)

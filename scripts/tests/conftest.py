@@ -8,6 +8,7 @@ pytest's own report is off: the last line of output is "N passed, M failed".
 
 import os
 import pathlib
+import re
 import sys
 
 import pytest
@@ -17,7 +18,6 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent.parent))
 from guest import Guest, GuestError     # noqa: E402
 from ktap import Ktap                   # noqa: E402
 from lib import BUILD                   # noqa: E402
-
 
 
 class Report:
@@ -93,6 +93,35 @@ class Boot:
             for point in ktap.end():
                 REPORT.point(point)
         self.guest.kernel_log()
+
+    def kunit(self, *suites):
+        """What the kernel, booted with kunit.enable=1, said of its own tests; these
+        suites must be among them."""
+        lines = self.guest.boot_lines
+        ktap = Ktap()
+        points = [point for line in lines for point in ktap.feed(line)] + ktap.end()
+        for point in points:
+            REPORT.point(point)
+        for suite in suites:
+            REPORT.check(any(point.name.startswith(suite + ": ") for point in points),
+                         f"KUnit suite {suite} was run")
+        provoked = re.findall(r"begin expected warning\n(.*?)end expected warning", "\n".join(lines), re.DOTALL)
+        REPORT.check(provoked and all(text.count("WARNING: ") == 1 for text in provoked),
+                     "KUnit: every bad free warns once")
+
+    def test_bpf(self):
+        """The kernel's lib/test_bpf.c, all of its groups, on a 64-bit machine."""
+        status, _ = self.guest.run("insmod modules/test_bpf.ko", 400)
+        log = "\n".join(self.guest.kernel_log())
+        groups = re.findall(r"Summary: (\d+) PASSED, (\d+) FAILED(?:, \[(\d+)/(\d+) JIT'ed\])?", log)
+        REPORT.check(not status and len(groups) == 3, "test_bpf ran its three groups")
+        for passed, failed, jited, to_jit in groups:
+            REPORT.check(int(passed) and failed == "0", f"test_bpf: {passed} passed, {failed} failed")
+            if to_jit:
+                REPORT.check(jited == to_jit, f"test_bpf: {jited} of {to_jit} JITed")
+        REPORT.check(any(int(to_jit or 0) >= 1014 for *_, to_jit in groups),
+                     "test_bpf: the group of 1,014 programs was run")
+        self.guest.output("rmmod test_bpf")
 
     def end(self):
         """The checks that close every boot."""

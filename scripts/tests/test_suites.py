@@ -16,21 +16,11 @@ NOT_HERE = {
 }
 
 
-def test_bpf(report, start):
+def test_bpf(start):
     """lib/test_bpf.c, all of its groups."""
     # One hart: it loads a hundred thousand programs one after the other.
     boot = start("1 hart, test_bpf", "test_bpf", harts=1)
-    status, _ = boot.guest.run("insmod modules/test_bpf.ko", 400)
-    log = "\n".join(boot.guest.kernel_log())
-    groups = re.findall(r"Summary: (\d+) PASSED, (\d+) FAILED(?:, \[(\d+)/(\d+) JIT'ed\])?", log)
-    report.check(not status and len(groups) == 3, "test_bpf ran its three groups")
-    for passed, failed, jited, to_jit in groups:
-        report.check(int(passed) and failed == "0", f"test_bpf: {passed} passed, {failed} failed")
-        if to_jit:
-            report.check(jited == to_jit, f"test_bpf: {jited} of {to_jit} JITed")
-    report.check(any(int(to_jit or 0) >= 1014 for *_, to_jit in groups),
-                 "test_bpf: the group of 1,014 programs was run")
-    boot.guest.output("rmmod test_bpf")
+    boot.test_bpf()
     boot.end()
 
 

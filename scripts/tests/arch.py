@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Other architectures: what the series touches compiles, x86_64 and arm64 work.
+
+`make check-arch` runs this; `make test` does not.
+"""
+
+import pytest
+
+from compile_archs import ARCHS, NO_COMPILER, compile_touched, touched
+
+COMPILED = {}           # architecture -> the source files that were compiled for it
+
+
+@pytest.mark.parametrize("arch", ARCHS, ids=lambda arch: arch.name)
+def test_compile(report, arch):
+    report.heading(f"Compile: {arch.name}, {arch.defconfig}")
+    COMPILED[arch.name], complaints = compile_touched(arch, report.out)
+    report.check(COMPILED[arch.name] and not complaints,
+                 f"{arch.name}: {len(COMPILED[arch.name])} source files, no warning that the base has not",
+                 "; ".join(complaints[:3]))
+    for complaint in complaints:
+        report.say(f"        | {complaint}")
+
+
+def test_every_file(report):
+    """No file that the series touches is left out because no configuration has it."""
+    if len(COMPILED) < len(ARCHS):
+        pytest.skip("not every architecture was compiled")
+    report.heading("Compile: what is left")
+    left = sorted(set(touched()).difference(*COMPILED.values()))
+    for directory in NO_COMPILER:
+        files = [path for path in left if path.startswith(directory)]
+        report.skip(directory, f"Debian 12 has no compiler; the series touches {' '.join(files) or 'nothing'}")
+    left = [path for path in left if not path.startswith(NO_COMPILER)]
+    report.check(not left, "every touched file was compiled for some architecture", " ".join(left))
+
+
+@pytest.fixture(scope="module", params=["x86_64", "arm64"])
+def boot(request, start):
+    return start(f"{request.param}, 4 CPUs, KUnit on", f"arch-{request.param}-boot", config=request.param,
+                 append="kunit.enable=1")
+
+
+def test_kunit(boot):
+    boot.kunit("execmem", "kprobes_test")
+
+
+def test_wx(report, boot):
+    report.check(any("Checked W+X mappings: passed, no W+X pages found" in line for line in boot.guest.boot_lines),
+                 "DEBUG_WX finds no page writable and executable")
+
+
+def test_module(report, boot):
+    boot.guest.output("insmod modules/execmem_target.ko")
+    answer = boot.guest.output("cat /sys/module/execmem_target/parameters/answer")
+    report.check(answer == "42", "a module's text, read-only data and data work", f"the answer is {answer}")
+
+
+# Where the second instruction is: the first is x86's call of ftrace, and a probe
+# of that has no slot.
+SECOND = {"x86_64": 5, "arm64": 4}
+
+
+@pytest.mark.parametrize("function", ["do_sys_openat2", "execmem_target:execmem_target_answer"])
+def test_kprobe(report, boot, function):
+    tracing = "/sys/kernel/tracing"
+    offset = SECOND[boot.guest.output("uname -m").replace("aarch64", "arm64")]
+    for where in (function, f"{function}+{offset}"):
+        boot.guest.output(f"echo 'p:probe {where}' > {tracing}/kprobe_events")
+        boot.guest.output(f"echo 1 > {tracing}/events/kprobes/probe/enable")
+        boot.guest.output("cat /sys/module/execmem_target/parameters/answer")
+        name, hits, missed = boot.guest.output(f"cat {tracing}/kprobe_profile").split()
+        report.check(int(hits) > 0 and missed == "0", f"a kprobe at {where}", f"{hits} hits, {missed} missed")
+        if where != function:
+            report.check("[FTRACE]" not in boot.guest.output("cat /sys/kernel/debug/kprobes/list"),
+                         f"a kprobe at {where} has a slot")
+        boot.guest.output(f"echo 0 > {tracing}/events/kprobes/probe/enable")
+        boot.guest.output(f"echo > {tracing}/kprobe_events")
+
+
+def test_bpf(report, boot):
+    boot.test_bpf()
+
+
+def test_end(boot):
+    boot.guest.output("rmmod execmem_target")
+    boot.end()
