@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The tour: boot the kernel and show what the series does, with real output.
 
-On a terminal it ends in a shell; elsewhere it powers off, and the exit status
-says whether every section succeeded.
+run.py [rv64|rv32]. On a terminal it ends in a shell; elsewhere it powers off, and the
+exit status says whether every section succeeded.
 """
 
 import re
@@ -13,7 +13,9 @@ import time
 from guest import Guest, GuestError
 from lib import BUILD, die
 
-OUT = BUILD / "out/rv64"
+# Where modules and BPF programs are, as the page-table dump calls it.
+CODE_AREA = {"rv64": "Modules/BPF mapping", "rv32": "vmalloc() area"}
+NAME = sys.argv[1] if len(sys.argv) > 1 else "rv64"
 HOT_ADD = 512       # MiB
 
 SHELL = """
@@ -43,9 +45,14 @@ def memory_total(guest):
 
 def address_map(guest):
     show(guest, "cat /proc/version")
-    text = show(guest, "dmesg | grep -A 7 'Virtual kernel memory layout'")
-    for area in ("vmemmap", "vmalloc", "modules", "lowmem", "kernel"):
+    areas = ["fixmap", "pci io", "vmemmap", "vmalloc", "lowmem"]
+    if NAME == "rv64":
+        areas += ["modules", "kernel"]
+    text = show(guest, f"dmesg | grep -A {len(areas)} 'Virtual kernel memory layout'")
+    for area in areas:
         check(f"{area} : 0x" in text, f"the kernel's log has no {area} area")
+    if NAME == "rv32":
+        return
     start = int(guest.output("grep -m 1 ' _start$' /proc/kallsyms").split()[0], 16)
     print(f"         bpf : 0x{start - (128 << 20):x} - 0x{start:x}"
           "   (the last 128 MB of modules; lowmem is the direct map)")
@@ -55,7 +62,7 @@ def address_map(guest):
 def module(guest):
     show(guest, "insmod modules/execmem_target.ko")
     text = show(guest, "show module execmem_target")
-    check(re.findall(r" (R..)  in \"Modules/BPF mapping\"", text) == ["R-X", "R--", "RW-"],
+    check(re.findall(rf" (R..)  in \"{re.escape(CODE_AREA[NAME])}\"", text) == ["R-X", "R--", "RW-"],
           "the module's text, read-only data and data are not where they belong")
     answer = show(guest, "cat /sys/module/execmem_target/parameters/answer")
     check(answer == "42", "the module's text returned a wrong value")
@@ -79,7 +86,7 @@ def kprobe(guest):
 def bpf(guest):
     show(guest, "cat /proc/sys/net/core/bpf_jit_enable")
     text = show(guest, "show bpf 3")
-    check(len(re.findall(r'R-X  in "Modules/BPF mapping"', text)) == 3,
+    check(text.count(f'R-X  in "{CODE_AREA[NAME]}"') == 3,
           "the BPF programs are not where they belong")
 
 
@@ -105,8 +112,9 @@ SECTIONS = [
     ("A module: text, read-only data and data", module),
     ("A kprobe: attached, hit, detached", kprobe),
     ("BPF programs: compiled and run", bpf),
-    (f"{HOT_ADD} MiB hot-added through the QEMU monitor", hot_add),
 ]
+if NAME == "rv64":
+    SECTIONS.append((f"{HOT_ADD} MiB hot-added through the QEMU monitor", hot_add))
 
 
 def tour(guest):
@@ -124,7 +132,9 @@ def tour(guest):
 
 
 def main():
-    with Guest("run", OUT, ports=1) as guest:
+    if NAME not in CODE_AREA:
+        die(f"there is no tour of '{NAME}' (only of {', '.join(CODE_AREA)})")
+    with Guest("run", BUILD / "out" / NAME, ports=int(NAME == "rv64")) as guest:
         failed = tour(guest)
         if guest.faults:
             failed.append("a quiet console")

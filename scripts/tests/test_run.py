@@ -23,6 +23,14 @@ def test_tour(report):
     report.check(done.returncode == 0, "it powers off and exits with 0", lines[-1] if lines else "")
 
 
+def test_refused_bits():
+    done = subprocess.run(["make", "-C", TOP, "--no-print-directory", "run", "BITS=16"],
+                          capture_output=True, text=True)
+    assert done.returncode
+    assert "BITS=16: give BITS=64 or BITS=32" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
 def test_shell(report):
     report.heading("Boot: the shell of make run, on a terminal")
     with open(LOG / "run-shell.log", "w", encoding="utf-8") as log:
