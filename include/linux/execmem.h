@@ -3,8 +3,8 @@
 #define _LINUX_EXECMEM_H
 
 #include <linux/bits.h>
+#include <linux/mm_types.h>
 #include <linux/types.h>
-#include <linux/pgtable.h>
 
 /**
  * enum execmem_type - who is going to use the memory
