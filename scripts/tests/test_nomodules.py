@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Without loadable modules, kprobes and BPF still execute memory of their own."""
+
+import pytest
+
+
+@pytest.fixture(scope="module")
+def boot(start):
+    return start("4 harts, a kernel without modules, KUnit on", "nomodules", config="nomodules",
+                 append="kunit.enable=1")
+
+
+def test_no_modules(report, boot):
+    status, _ = boot.guest.run("ls /proc/modules")
+    report.check(status, "the kernel has no module loader")
+
+
+def test_kunit(boot):
+    boot.kunit("execmem", "kprobes_test")
+
+
+def test_placement(boot):
+    boot.suite("placement", 60)
+
+
+def test_wx(boot):
+    boot.suite("wx", 60)
+
+
+def test_dispatcher(boot):
+    boot.suite("dispatcher", 60)
+
+
+def test_probe_of_a_module(report, boot):
+    """A probe event that names a module would wait for it; here it must be refused."""
+    status, _ = boot.guest.run("echo 'p:waits execmem_target:execmem_target_answer'"
+                               " > /sys/kernel/tracing/kprobe_events")
+    left = boot.guest.output("cat /sys/kernel/tracing/kprobe_events")
+    report.check(status and not left, "a probe event of a module is refused", left)
+
+
+def test_end(boot):
+    boot.end()
