@@ -10,6 +10,7 @@
 
 #include <linux/bottom_half.h>
 #include <linux/execmem.h>
+#include <linux/kasan.h>
 #include <linux/mm.h>
 #include <linux/sizes.h>
 #include <linux/vmalloc.h>
@@ -245,6 +246,198 @@ static void test_types_are_served(struct kunit *test)
 	}
 }
 
+/* What Documentation/core-api/execmem.rst says of vmalloc's interfaces */
+static void test_vmalloc_knows(struct kunit *test)
+{
+	enum execmem_type type;
+
+	for (type = 0; type < EXECMEM_TYPE_MAX; type++) {
+		struct vm_struct *area;
+		void *ptr, *guard;
+		int i;
+
+		if (execmem_params->ranges[type].flags & EXECMEM_DIRECT_MAP)
+			continue;
+
+		ptr = execmem_alloc(type, 2 * PAGE_SIZE);
+		KUNIT_ASSERT_NOT_NULL(test, ptr);
+		guard = ptr + 2 * PAGE_SIZE;
+
+		area = find_vm_area(ptr);
+		KUNIT_ASSERT_NOT_NULL(test, area);
+		KUNIT_EXPECT_PTR_EQ(test, kasan_reset_tag(area->addr), (const void *)ptr);
+		KUNIT_EXPECT_PTR_EQ(test, find_vm_area(guard - 1), area);
+		KUNIT_EXPECT_PTR_EQ(test, find_vm_area(guard), area);
+
+		for (i = 0; i < 2; i++) {
+			void *addr = ptr + i * PAGE_SIZE;
+			struct page *page = vmalloc_to_page(addr);
+
+			KUNIT_EXPECT_PTR_EQ(test, page, area->pages[i]);
+			KUNIT_EXPECT_EQ(test, vmalloc_to_pfn(addr), page_to_pfn(page));
+			KUNIT_EXPECT_TRUE(test, is_vmalloc_or_module_addr(addr));
+		}
+		KUNIT_EXPECT_NULL(test, vmalloc_to_page(guard));
+
+		execmem_free(ptr);
+		KUNIT_EXPECT_NULL(test, find_vm_area(ptr));
+	}
+}
+
+/*
+ * Statistics. These tests allocate for ftrace, for which nobody else does while
+ * they run.
+ */
+
+static void *test_counted_alloc(const struct execmem_range *range, size_t size)
+{
+	return execmem_range_alloc(range, EXECMEM_FTRACE, size,
+				   __builtin_return_address(0));
+}
+
+static struct execmem_stats test_stats(unsigned int type)
+{
+	struct execmem_stats stats;
+
+	mutex_lock(&execmem_mutex);
+	stats = execmem_stats[type];
+	mutex_unlock(&execmem_mutex);
+
+	return stats;
+}
+
+struct test_counts {
+	struct execmem_stats ftrace;
+	struct execmem_stats total;
+};
+
+static struct test_counts test_counts(void)
+{
+	return (struct test_counts){
+		.ftrace	= test_stats(EXECMEM_FTRACE),
+		.total	= test_stats(EXECMEM_TYPE_MAX),
+	};
+}
+
+static void expect_moved(struct kunit *test, const struct execmem_stats *before,
+			 const struct execmem_stats *now, unsigned long live,
+			 unsigned long asked, unsigned long used,
+			 unsigned long failed)
+{
+	KUNIT_EXPECT_EQ(test, now->live, before->live + live);
+	KUNIT_EXPECT_EQ(test, now->asked, before->asked + asked);
+	KUNIT_EXPECT_EQ(test, now->used, before->used + used);
+	KUNIT_EXPECT_EQ(test, now->failed, before->failed + failed);
+}
+
+/* There is this much more than before, of the type and of all together */
+static void expect_counts(struct kunit *test, const struct test_counts *before,
+			  unsigned long live, unsigned long asked,
+			  unsigned long used, unsigned long failed)
+{
+	const struct test_counts now = test_counts();
+
+	expect_moved(test, &before->ftrace, &now.ftrace, live, asked, used, failed);
+	expect_moved(test, &before->total, &now.total, live, asked, used, failed);
+}
+
+static void test_counts_follow(struct kunit *test)
+{
+	const struct execmem_range range = test_range(8);
+	const struct test_counts before = test_counts();
+	void *ptr[2];
+
+	ptr[0] = test_counted_alloc(&range, 1);
+	KUNIT_ASSERT_NOT_NULL(test, ptr[0]);
+	expect_counts(test, &before, 1, 1, PAGE_SIZE, 0);
+
+	ptr[1] = test_counted_alloc(&range, PAGE_SIZE + 1);
+	KUNIT_ASSERT_NOT_NULL(test, ptr[1]);
+	expect_counts(test, &before, 2, PAGE_SIZE + 2, 3 * PAGE_SIZE, 0);
+
+	execmem_free(ptr[0]);
+	expect_counts(test, &before, 1, PAGE_SIZE + 1, 2 * PAGE_SIZE, 0);
+	execmem_free(ptr[1]);
+	expect_counts(test, &before, 0, 0, 0, 0);
+}
+
+static void test_peak_stays(struct kunit *test)
+{
+	struct execmem_stats before = test_stats(EXECMEM_FTRACE), now;
+	struct execmem_range range = test_range(1);
+	size_t size;
+	void *ptr;
+
+	/* Less than ever leaves it alone, more than ever raises it */
+	size = before.peak - before.used + PAGE_SIZE;
+	range.end = range.start + size + PAGE_SIZE;
+	if (size > PAGE_SIZE) {
+		ptr = test_counted_alloc(&range, size - PAGE_SIZE);
+		KUNIT_ASSERT_NOT_NULL(test, ptr);
+		KUNIT_EXPECT_EQ(test, test_stats(EXECMEM_FTRACE).peak, before.peak);
+		execmem_free(ptr);
+	}
+
+	ptr = test_counted_alloc(&range, size);
+	KUNIT_ASSERT_NOT_NULL(test, ptr);
+	now = test_stats(EXECMEM_FTRACE);
+	KUNIT_EXPECT_EQ(test, now.peak, before.peak + PAGE_SIZE);
+	KUNIT_EXPECT_EQ(test, now.peak, now.used);
+
+	execmem_free(ptr);
+	KUNIT_EXPECT_EQ(test, test_stats(EXECMEM_FTRACE).peak, now.peak);
+}
+
+static void test_failure_counts(struct kunit *test)
+{
+	const struct execmem_range range = test_range(1);
+	const struct test_counts before = test_counts();
+	void *ptr;
+
+	/* To ask for nothing is not a failure of the allocator's */
+	KUNIT_EXPECT_NULL(test, test_counted_alloc(&range, 0));
+	expect_counts(test, &before, 0, 0, 0, 0);
+
+	KUNIT_EXPECT_NULL(test, test_counted_alloc(&range, 2 * AREA_SIZE));
+	expect_counts(test, &before, 0, 0, 0, 1);
+
+	ptr = test_counted_alloc(&range, PAGE_SIZE);
+	KUNIT_ASSERT_NOT_NULL(test, ptr);
+	KUNIT_EXPECT_NULL(test, test_counted_alloc(&range, PAGE_SIZE));
+	expect_counts(test, &before, 1, PAGE_SIZE, PAGE_SIZE, 2);
+
+	execmem_free(ptr);
+	expect_counts(test, &before, 0, 0, 0, 2);
+}
+
+static void test_fallback_counts_once(struct kunit *test)
+{
+	const struct test_counts before = test_counts();
+	struct execmem_range range = test_range(1);
+	void *ptr[2];
+
+	range.fallback_start = range.start + SZ_4M;
+	range.fallback_end = range.fallback_start + AREA_SIZE;
+
+	/* A first try that fails and a second that does not are no failure */
+	ptr[0] = test_counted_alloc(&range, PAGE_SIZE);
+	ptr[1] = test_counted_alloc(&range, PAGE_SIZE);
+	KUNIT_ASSERT_NOT_NULL(test, ptr[0]);
+	KUNIT_ASSERT_NOT_NULL(test, ptr[1]);
+	expect_counts(test, &before, 2, 2 * PAGE_SIZE, 2 * PAGE_SIZE, 0);
+
+	/* Two that fail are one, and what is allocated is still known */
+	KUNIT_EXPECT_NULL(test, test_counted_alloc(&range, PAGE_SIZE));
+	expect_counts(test, &before, 2, 2 * PAGE_SIZE, 2 * PAGE_SIZE, 1);
+
+	execmem_free(ptr[1]);
+	expect_counts(test, &before, 1, PAGE_SIZE, PAGE_SIZE, 1);
+	execmem_free(ptr[0]);
+	expect_counts(test, &before, 0, 0, 0, 1);
+	KUNIT_EXPECT_NULL(test, find_vm_area(ptr[0]));
+	KUNIT_EXPECT_NULL(test, find_vm_area(ptr[1]));
+}
+
 /*
  * Freeing. Each of these makes execmem_free() warn once, on purpose. The lines
  * around it tell whoever reads the console.
@@ -325,6 +518,11 @@ static struct kunit_case execmem_test_cases[] = {
 	KUNIT_CASE(test_exhausted_is_null),
 	KUNIT_CASE(test_fallback_takes_over),
 	KUNIT_CASE(test_types_are_served),
+	KUNIT_CASE(test_vmalloc_knows),
+	KUNIT_CASE(test_counts_follow),
+	KUNIT_CASE(test_peak_stays),
+	KUNIT_CASE(test_failure_counts),
+	KUNIT_CASE(test_fallback_counts_once),
 	KUNIT_CASE(test_free_null),
 	KUNIT_CASE(test_free_foreign),
 	KUNIT_CASE(test_free_inside),

@@ -34,9 +34,10 @@ def show(guest, command):
     """Run a command as a person would type it, and show what it prints."""
     print(f"$ {command}")
     text = guest.output(command)
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", text)
     if text:
-        print(text)
-    return text
+        print(text if sys.stdout.isatty() else plain)
+    return plain
 
 
 def memory_total(guest):
@@ -90,6 +91,17 @@ def bpf(guest):
           "the BPF programs are not where they belong")
 
 
+def seen(guest):
+    probes = "/sys/kernel/tracing/kprobe_events"
+    show(guest, "insmod modules/execmem_target.ko")
+    show(guest, f"echo 'p:tour do_sys_openat2' > {probes}")
+    text = show(guest, "show bpf 3 execmem")
+    for letter, what in zip("MDKB", ("the module's text", "its data", "the kprobe's slots", "the BPF programs")):
+        check(re.search(rf"^0x\w+  .*{letter}", text, re.M), f"{what} cannot be seen")
+    show(guest, f"echo > {probes}")
+    show(guest, "rmmod execmem_target")
+
+
 def hot_add(guest):
     before = memory_total(guest)
     for line in guest.plug(0, f"{HOT_ADD}M", 0):
@@ -112,6 +124,7 @@ SECTIONS = [
     ("A module: text, read-only data and data", module),
     ("A kprobe: attached, hit, detached", kprobe),
     ("BPF programs: compiled and run", bpf),
+    ("Executable memory: who has how much of it, and where", seen),
 ]
 if NAME == "rv64":
     SECTIONS.append((f"{HOT_ADD} MiB hot-added through the QEMU monitor", hot_add))

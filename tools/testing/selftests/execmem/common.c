@@ -191,14 +191,21 @@ long target_answer(void)
 	return read_long("/sys/module/" TARGET_MODULE "/parameters/answer");
 }
 
-int kprobe_attach(const char *function)
+int kprobe_try(const char *function, unsigned long offset)
 {
 	struct perf_event_attr attr = {
 		.size = sizeof(attr),
 		.type = read_long("/sys/bus/event_source/devices/kprobe/type"),
 		.kprobe_func = (uintptr_t)function,
+		.probe_offset = offset,
 	};
-	int fd = syscall(SYS_perf_event_open, &attr, 0, -1, -1, PERF_FLAG_FD_CLOEXEC);
+
+	return syscall(SYS_perf_event_open, &attr, 0, -1, -1, PERF_FLAG_FD_CLOEXEC);
+}
+
+int kprobe_attach(const char *function)
+{
+	int fd = kprobe_try(function, 0);
 
 	if (fd < 0)
 		die("kprobe on %s: %s", function, strerror(errno));

@@ -78,6 +78,8 @@ long target_answer(void);
  * closed.
  */
 int kprobe_attach(const char *function);
+/* The same, some bytes into a function; -1 and errno if that cannot be probed. */
+int kprobe_try(const char *function, unsigned long offset);
 unsigned long kprobe_hits(int fd);
 
 /* A BPF program that calls a helper and returns @value. */

@@ -4,7 +4,8 @@
  *
  *   show symbol NAME	where the page-table dump has a kernel symbol
  *   show module NAME	the same for the sections of a module
- *   show bpf COUNT	load and run BPF programs, and where they are
+ *   show bpf COUNT [COMMAND]	load and run BPF programs, and where they are; then
+ *			run a command for the shell, while they are loaded
  *   show memory MIB	write and read memory, and how much of it is hot-added
  */
 #include <string.h>
@@ -39,7 +40,7 @@ static int main_module(const char *name)
 	return failed;
 }
 
-static int main_bpf(int count)
+static int main_bpf(int count, const char *command)
 {
 	int failed = 0;
 	int i;
@@ -54,6 +55,9 @@ static int main_bpf(int count)
 		printf("returned %d: ", value);
 		failed |= value != i || show_address(name, bpf_address(fd));
 	}
+	fflush(stdout);
+	if (command)
+		failed |= !!system(command);
 	return failed;
 }
 
@@ -79,8 +83,8 @@ int main(int argc, char **argv)
 	if (!strcmp(mode, "module"))
 		return main_module(argv[2]);
 	if (!strcmp(mode, "bpf"))
-		return main_bpf(atoi(argv[2]));
+		return main_bpf(atoi(argv[2]), argc > 3 ? argv[3] : NULL);
 	if (!strcmp(mode, "memory"))
 		return main_memory(strtoul(argv[2], NULL, 10) << 20);
-	die("usage: show symbol NAME | module NAME | bpf COUNT | memory MIB");
+	die("usage: show symbol NAME | module NAME | bpf COUNT [COMMAND] | memory MIB");
 }

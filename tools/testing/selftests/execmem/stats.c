@@ -1,0 +1,381 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The statistics in debugfs and the tracepoints count exactly what is loaded and
+ * unloaded. Nothing else may use executable memory meanwhile.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "kselftest.h"
+#include "common.h"
+
+#define NR_PROGRAMS	5
+
+/* More than a page has slots, with those that need none in between */
+#define MAX_PROBES	4000
+
+/* Never called while it is probed, and large enough for MAX_PROBES */
+#define PROBED_FUNCTION	"bpf_check"
+
+/* Frees that wait for RCU and for a worker; long over when nothing leaks. */
+#define SETTLE_LIMIT	30	/* seconds */
+
+#define STATS		"/sys/kernel/debug/execmem"
+#define AREAS		"/sys/kernel/debug/execmem_areas"
+#define INSTANCE	"/sys/kernel/tracing/instances/execmem-stats"
+
+static const char * const types[] = {
+	"module-text", "module-data", "kprobes", "ftrace", "bpf", "total",
+};
+
+struct stats {
+	unsigned long live, asked, used, peak, failed, blocks;
+};
+
+struct area {
+	unsigned long start, end, asked;
+	char type[16];
+};
+
+static struct stats stats_of(const char *type)
+{
+	char *text = read_file(STATS), *line, *rest = text;
+	struct stats stats;
+	char name[16];
+
+	while ((line = strsep(&rest, "\n")) && *line) {
+		if (sscanf(line, "%15s %lu %lu %lu %lu %lu %lu", name, &stats.live, &stats.asked,
+			   &stats.used, &stats.peak, &stats.failed, &stats.blocks) == 7 &&
+		    !strcmp(name, type)) {
+			free(text);
+			return stats;
+		}
+	}
+	die("%s: no line of %s", STATS, type);
+}
+
+/* The area that holds @addr; all zeroes if none does. */
+static struct area area_of(unsigned long addr)
+{
+	char *text = read_file(AREAS), *line, *rest = text;
+	struct area area;
+
+	while ((line = strsep(&rest, "\n")) && *line) {
+		if (sscanf(line, "0x%lx-0x%lx %15s %lu", &area.start, &area.end, area.type,
+			   &area.asked) != 4)
+			die("%s: cannot read \"%s\"", AREAS, line);
+		if (addr >= area.start && addr < area.end) {
+			free(text);
+			return area;
+		}
+	}
+	free(text);
+	return (struct area){ 0 };
+}
+
+/* The list of areas amounts to what the table says of each type. */
+static bool areas_agree(void)
+{
+	char *text = read_file(AREAS), *line, *rest;
+	bool agree = true;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(types); i++) {
+		struct stats stats = stats_of(types[i]), sum = { 0 };
+		char *copy = strdup(text);
+
+		for (rest = copy; (line = strsep(&rest, "\n")) && *line;) {
+			struct area area;
+
+			if (sscanf(line, "0x%lx-0x%lx %15s %lu", &area.start, &area.end,
+				   area.type, &area.asked) != 4)
+				die("%s: cannot read \"%s\"", AREAS, line);
+			if (strcmp(types[i], "total") && strcmp(types[i], area.type))
+				continue;
+			sum.live++;
+			sum.asked += area.asked;
+			sum.used += area.end - area.start;
+		}
+		free(copy);
+		if (stats.live != sum.live || stats.asked != sum.asked || stats.used != sum.used ||
+		    stats.blocks != sum.live) {
+			ksft_print_msg("%s: %lu live, %lu asked, %lu used; areas: %lu, %lu, %lu\n",
+				       types[i], stats.live, stats.asked, stats.used, sum.live,
+				       sum.asked, sum.used);
+			agree = false;
+		}
+	}
+	free(text);
+	return agree;
+}
+
+/* @type has this much more than @before, and as many failures. */
+static bool moved(const char *type, const struct stats *before, long live, long asked)
+{
+	struct stats now = stats_of(type);
+	bool good = now.live - before->live == (unsigned long)live &&
+		    now.asked - before->asked == (unsigned long)asked &&
+		    now.used - before->used == (unsigned long)asked &&
+		    now.failed == before->failed && now.peak >= now.used;
+
+	if (!good)
+		ksft_print_msg("%s: %ld live, %ld asked, %ld used, %ld failed more; not %ld, %ld\n",
+			       type, now.live - before->live, now.asked - before->asked,
+			       now.used - before->used, now.failed - before->failed, live, asked);
+	return good;
+}
+
+/* @type comes to have as many allocations as in @before, and @more. */
+static void settle(const char *type, const struct stats *before, long more)
+{
+	int i;
+
+	for (i = 0; i < 10 * SETTLE_LIMIT; i++) {
+		if (stats_of(type).live == before->live + more)
+			return;
+		usleep(100000);
+	}
+}
+
+static void write_file(const char *path, const char *value)
+{
+	int fd = open(path, O_WRONLY | O_TRUNC | O_CLOEXEC);
+
+	if (fd < 0 || (*value && write(fd, value, strlen(value)) < 0))
+		die("%s: %s", path, strerror(errno));
+	close(fd);
+}
+
+static void trace_begin(void)
+{
+	rmdir(INSTANCE);
+	if (mkdir(INSTANCE, 0700))
+		die("%s: %s", INSTANCE, strerror(errno));
+	write_file(INSTANCE "/events/execmem/enable", "1");
+}
+
+static void trace_clear(void)
+{
+	write_file(INSTANCE "/trace", "");
+}
+
+/*
+ * How often an event has fired for a type since trace_clear(); for one area, if
+ * that is not NULL, of which it must tell the address and the size asked for.
+ */
+static unsigned int fired(const char *event, const char *type, const struct area *area)
+{
+	char *text = read_file(INSTANCE "/trace"), *line, *rest = text;
+	unsigned int count = 0;
+	char start[64];
+
+	snprintf(start, sizeof(start), ": execmem_%s: type=%s ", event, type);
+	while ((line = strsep(&rest, "\n"))) {
+		unsigned long size, addr;
+		char *at = strstr(line, start);
+
+		if (*line == '#' || !at)
+			continue;
+		if (sscanf(at + strlen(start), "size=%lu addr=%lx caller=%*s", &size, &addr) != 2)
+			die("trace: cannot read \"%s\"", line);
+		count += !area || (size == area->asked && addr == area->start);
+	}
+	free(text);
+	return count;
+}
+
+/*
+ * execmem_free has fired @count times for a type. It does so just after what it
+ * frees counts no more, so a worker may still have to.
+ */
+static bool freed(const char *type, unsigned int count)
+{
+	int i;
+
+	for (i = 0; i < 10 * SETTLE_LIMIT && fired("free", type, NULL) < count; i++)
+		usleep(100000);
+	return fired("free", type, NULL) == count;
+}
+
+static void test_bpf(void)
+{
+	struct stats before = stats_of("bpf"), total = stats_of("total"), peak;
+	bool placed = true, allocs = true, frees;
+	struct area areas[NR_PROGRAMS];
+	int fds[NR_PROGRAMS], *more;
+	unsigned int i, nr_more;
+
+	trace_clear();
+	for (i = 0; i < NR_PROGRAMS; i++)
+		fds[i] = bpf_load(i);
+
+	/* A program this small takes a page */
+	ksft_test_result(moved("bpf", &before, NR_PROGRAMS, NR_PROGRAMS * PAGE_SIZE),
+			 "%d BPF programs count as that many allocations of a page\n", NR_PROGRAMS);
+	ksft_test_result(moved("total", &total, NR_PROGRAMS, NR_PROGRAMS * PAGE_SIZE),
+			 "the total counts them too\n");
+	ksft_test_result(areas_agree(), "the areas amount to the statistics\n");
+
+	for (i = 0; i < NR_PROGRAMS; i++) {
+		areas[i] = area_of(bpf_address(fds[i]));
+		placed &= !strcmp(areas[i].type, "bpf") && areas[i].asked == PAGE_SIZE &&
+			  (!i || areas[i].start != areas[i - 1].start);
+		allocs &= fired("alloc", "bpf", &areas[i]) == 1;
+	}
+	ksft_test_result(placed, "each program is in a BPF area of its own\n");
+	ksft_test_result(allocs && fired("alloc", "bpf", NULL) == NR_PROGRAMS,
+			 "execmem_alloc has fired once for each\n");
+
+	/* Enough to use more than ever */
+	peak = stats_of("bpf");
+	nr_more = (peak.peak - peak.used) / PAGE_SIZE + 1;
+	more = calloc(nr_more, sizeof(*more));
+	if (!more)
+		die("out of memory");
+	for (i = 0; i < nr_more; i++)
+		more[i] = bpf_load(i);
+	ksft_test_result(stats_of("bpf").peak == peak.peak + PAGE_SIZE &&
+			 stats_of("bpf").used == peak.peak + PAGE_SIZE,
+			 "the peak is what is used when it is more than ever\n");
+	peak = stats_of("bpf");
+
+	for (i = 0; i < nr_more; i++)
+		close(more[i]);
+	for (i = 0; i < NR_PROGRAMS; i++)
+		close(fds[i]);
+	free(more);
+	settle("bpf", &before, 0);
+	ksft_test_result(moved("bpf", &before, 0, 0) && moved("total", &total, 0, 0),
+			 "unloaded, they count no more\n");
+	frees = freed("bpf", NR_PROGRAMS + nr_more);
+	for (i = 0; i < NR_PROGRAMS; i++)
+		frees &= fired("free", "bpf", &areas[i]) == 1;
+	ksft_test_result(frees, "execmem_free has fired once for each\n");
+
+	/* Also when something is added to what is less */
+	close(bpf_load(0));
+	settle("bpf", &before, 0);
+	ksft_test_result(stats_of("bpf").peak == peak.peak, "the peak stays\n");
+}
+
+/* Bytes of a module, its init sections included while it has them */
+static long module_size(const char *module)
+{
+	char *text = read_file("/proc/modules"), *line, *rest = text;
+	char name[64];
+	long size;
+
+	while ((line = strsep(&rest, "\n")) && *line) {
+		if (sscanf(line, "%63s %ld", name, &size) == 2 && !strcmp(name, module)) {
+			free(text);
+			return size;
+		}
+	}
+	die("/proc/modules: no %s", module);
+}
+
+static void test_module(void)
+{
+	struct stats text = stats_of("module-text"), data = stats_of("module-data");
+	struct stats total = stats_of("total");
+	struct area code, vars;
+	long core;
+
+	trace_clear();
+	module_load(TARGET_KO);
+	/* A worker frees what only the module's init function needed */
+	settle("module-text", &text, 1);
+	core = read_long("/sys/module/" TARGET_MODULE "/coresize");
+	code = area_of(module_section(TARGET_MODULE, ".text"));
+	vars = area_of(module_section(TARGET_MODULE, ".data"));
+
+	ksft_test_result(moved("module-text", &text, 1, core) &&
+			 moved("module-data", &data, 1, module_size(TARGET_MODULE) - core) &&
+			 moved("total", &total, 2, module_size(TARGET_MODULE)),
+			 "a module counts as an allocation of text and one of data\n");
+	ksft_test_result(areas_agree(), "the areas amount to the statistics\n");
+	ksft_test_result(!strcmp(code.type, "module-text") && (long)code.asked == core,
+			 "its text section is in an area of text\n");
+	ksft_test_result(!strcmp(vars.type, "module-data") &&
+			 (long)vars.asked == module_size(TARGET_MODULE) - core,
+			 "its data section is in an area of data\n");
+	ksft_test_result(fired("alloc", "module-text", &code) == 1 &&
+			 fired("alloc", "module-text", NULL) == 2 &&
+			 fired("alloc", "module-data", &vars) == 1 &&
+			 fired("alloc", "module-data", NULL) == 1,
+			 "execmem_alloc has fired once for each, and for its init sections\n");
+	ksft_test_result(freed("module-text", 1) && freed("module-data", 0),
+			 "execmem_free has fired for its init sections\n");
+
+	module_unload(TARGET_MODULE);
+	ksft_test_result(moved("module-text", &text, 0, 0) && moved("module-data", &data, 0, 0) &&
+			 moved("total", &total, 0, 0), "unloaded, it counts no more\n");
+	ksft_test_result(freed("module-text", 2) && fired("free", "module-text", &code) == 1 &&
+			 freed("module-data", 1) && fired("free", "module-data", &vars) == 1,
+			 "execmem_free has fired once for each\n");
+}
+
+static void test_kprobes(void)
+{
+	const struct rlimit limit = { MAX_PROBES + 16, MAX_PROBES + 16 };
+	static int fds[MAX_PROBES];
+	struct stats before, total;
+	unsigned int i, nr = 0;
+	unsigned long offset;
+
+	if (setrlimit(RLIMIT_NOFILE, &limit))
+		die("open %d files: %s", MAX_PROBES, strerror(errno));
+
+	/* kprobes keeps the last of its pages */
+	close(kprobe_attach(PROBED_SYSCALL));
+	before = stats_of("kprobes");
+	total = stats_of("total");
+	trace_clear();
+
+	fds[nr++] = kprobe_attach(PROBED_SYSCALL);
+	ksft_test_result(before.live && moved("kprobes", &before, 0, 0),
+			 "a kprobe whose slot is in a page that is there counts nothing\n");
+
+	/* Slots of one instruction after the other until a page is full */
+	for (offset = 0; nr < MAX_PROBES && stats_of("kprobes").live == before.live; offset += 2) {
+		int fd = kprobe_try(PROBED_FUNCTION, offset);
+
+		if (fd >= 0)
+			fds[nr++] = fd;
+	}
+	ksft_print_msg("a page was full after %u kprobes\n", nr);
+	ksft_test_result(moved("kprobes", &before, 1, PAGE_SIZE) &&
+			 moved("total", &total, 1, PAGE_SIZE),
+			 "when its slots are used up a page more counts\n");
+	ksft_test_result(areas_agree(), "the areas amount to the statistics\n");
+	ksft_test_result(fired("alloc", "kprobes", NULL) == 1 && freed("kprobes", 0),
+			 "execmem_alloc has fired once\n");
+
+	for (i = 0; i < nr; i++)
+		close(fds[i]);
+	settle("kprobes", &before, 0);
+	ksft_test_result(moved("kprobes", &before, 0, 0) && moved("total", &total, 0, 0),
+			 "without the kprobes that page counts no more\n");
+	ksft_test_result(fired("alloc", "kprobes", NULL) == 1 && freed("kprobes", 1),
+			 "execmem_free has fired once\n");
+}
+
+int main(void)
+{
+	setlinebuf(stdout);
+	ksft_print_header();
+	ksft_set_plan(23);
+
+	trace_begin();
+	test_bpf();
+	test_module();
+	test_kprobes();
+	rmdir(INSTANCE);
+
+	ksft_finished();
+}
