@@ -4,7 +4,7 @@
 # date: the scripts know what that is, so all targets are phony.
 
 # The kernel configurations (scripts/config/NAME.config) that `make test` boots.
-CONFIGS := rv64
+CONFIGS := rv64 rv32
 
 # `make run` boots 64-bit RISC-V, or 32-bit.
 BITS ?= 64
@@ -62,7 +62,7 @@ run: kernel parts
 	@scripts/run.py rv$(BITS)
 
 test: kernels
-	@scripts/fetch busybox opensbi qemu
+	@scripts/fetch busybox opensbi qemu rv32
 	@for config in $(CONFIGS); do scripts/initramfs build/out/$$config || exit; done
 	@/usr/bin/python3 -B -m pytest scripts/tests
 

@@ -4,18 +4,18 @@
 import subprocess
 
 import pexpect
+import pytest
 
 from lib import LOG, TOP
 
-SECTIONS = 5
 
-
-def test_tour(report):
-    report.heading("Boot: the tour of make run")
-    done = subprocess.run([TOP / "scripts/run.py"], stdin=subprocess.DEVNULL, timeout=180,
+@pytest.mark.parametrize("name, sections", [("rv64", 5), ("rv32", 4)])
+def test_tour(report, name, sections):
+    report.heading(f"Boot: the tour of make run, {name}")
+    done = subprocess.run([TOP / "scripts/run.py", name], stdin=subprocess.DEVNULL, timeout=180,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     lines = done.stdout.splitlines()
-    for number in range(1, SECTIONS + 1):
+    for number in range(1, sections + 1):
         title = next((line for line in lines if line.startswith(f"== {number}. ")), None)
         report.check(title, title or f"section {number} is shown")
     failures = [line for line in lines if line.startswith("FAILED")]

@@ -148,6 +148,76 @@ unsigned long vmalloc_area(unsigned long addr)
 	return found;
 }
 
+static struct caller *find_caller(const struct usage *usage, const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < usage->nr; i++) {
+		if (!strcmp(usage->callers[i].name, name))
+			return &usage->callers[i];
+	}
+	return NULL;
+}
+
+struct usage usage_read(void)
+{
+	char *text = read_file("/proc/vmallocinfo");
+	struct usage usage = { 0 };
+	char *line, *rest = text;
+
+	while ((line = strsep(&rest, "\n")) && *line) {
+		struct caller *caller;
+		char name[128];
+		size_t bytes;
+
+		if (sscanf(line, "0x%*x-0x%*x %zu %127s", &bytes, name) != 2)
+			die("/proc/vmallocinfo: cannot read \"%s\"", line);
+
+		/* Freed already; and kernel threads, whose stacks come and go. */
+		if (!strcmp(name, "unpurged") || !strncmp(name, "kernel_clone+", 13))
+			continue;
+
+		caller = find_caller(&usage, name);
+		if (!caller) {
+			usage.callers = reallocarray(usage.callers, usage.nr + 1,
+						     sizeof(*usage.callers));
+			if (!usage.callers)
+				die("out of memory");
+			caller = &usage.callers[usage.nr++];
+			*caller = (struct caller){ 0 };
+			strcpy(caller->name, name);
+		}
+		caller->areas++;
+		caller->bytes += bytes;
+	}
+	free(text);
+	return usage;
+}
+
+bool usage_is_back(const struct usage *before, const struct usage *now, bool say)
+{
+	bool back = true;
+	size_t i;
+
+	for (i = 0; i < now->nr; i++) {
+		const struct caller *caller = &now->callers[i];
+		const struct caller *old = find_caller(before, caller->name);
+
+		if (old && old->areas >= caller->areas && old->bytes >= caller->bytes)
+			continue;
+		back = false;
+		if (say)
+			ksft_print_msg("%s has %zu areas, %zu before\n", caller->name,
+				       caller->areas, old ? old->areas : 0);
+	}
+	return back;
+}
+
+void usage_free(struct usage *usage)
+{
+	free(usage->callers);
+}
+
 int module_insert(const char *path, const char *params)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -191,7 +261,7 @@ long target_answer(void)
 	return read_long("/sys/module/" TARGET_MODULE "/parameters/answer");
 }
 
-int kprobe_try(const char *function, unsigned long offset)
+int kprobe_open(const char *function, unsigned long offset)
 {
 	struct perf_event_attr attr = {
 		.size = sizeof(attr),
@@ -199,22 +269,23 @@ int kprobe_try(const char *function, unsigned long offset)
 		.kprobe_func = (uintptr_t)function,
 		.probe_offset = offset,
 	};
+	int fd = syscall(SYS_perf_event_open, &attr, 0, -1, -1, PERF_FLAG_FD_CLOEXEC);
 
-	return syscall(SYS_perf_event_open, &attr, 0, -1, -1, PERF_FLAG_FD_CLOEXEC);
+	return fd < 0 ? -errno : fd;
 }
 
 int kprobe_attach(const char *function)
 {
-	int fd = kprobe_try(function, 0);
+	int fd = kprobe_open(function, 0);
 
 	if (fd < 0)
-		die("kprobe on %s: %s", function, strerror(errno));
+		die("kprobe on %s: %s", function, strerror(-fd));
 	return fd;
 }
 
 unsigned long kprobe_hits(int fd)
 {
-	unsigned long count;
+	unsigned long long count;
 
 	if (read(fd, &count, sizeof(count)) != sizeof(count))
 		die("kprobe hit count: %s", strerror(errno));
@@ -230,6 +301,19 @@ static int sys_bpf(enum bpf_cmd cmd, union bpf_attr *attr, const char *what)
 	return ret;
 }
 
+int bpf_load_insns(const struct bpf_insn *insns, size_t nr)
+{
+	union bpf_attr attr = {
+		.prog_type = BPF_PROG_TYPE_SOCKET_FILTER,
+		.insns = (uintptr_t)insns,
+		.insn_cnt = nr,
+		.license = (uintptr_t)"GPL",
+	};
+	int fd = syscall(SYS_bpf, BPF_PROG_LOAD, &attr, sizeof(attr));
+
+	return fd < 0 ? -errno : fd;
+}
+
 int bpf_load(int value)
 {
 	const struct bpf_insn insns[] = {
@@ -238,14 +322,11 @@ int bpf_load(int value)
 		{ .code = BPF_ALU64 | BPF_ADD | BPF_K, .dst_reg = BPF_REG_0, .imm = value },
 		{ .code = BPF_JMP | BPF_EXIT },
 	};
-	union bpf_attr attr = {
-		.prog_type = BPF_PROG_TYPE_SOCKET_FILTER,
-		.insns = (uintptr_t)insns,
-		.insn_cnt = ARRAY_SIZE(insns),
-		.license = (uintptr_t)"GPL",
-	};
+	int fd = bpf_load_insns(insns, ARRAY_SIZE(insns));
 
-	return sys_bpf(BPF_PROG_LOAD, &attr, "load");
+	if (fd < 0)
+		die("BPF load: %s", strerror(-fd));
+	return fd;
 }
 
 unsigned int bpf_run(int fd)
@@ -262,7 +343,7 @@ unsigned int bpf_run(int fd)
 	return attr.test.retval;
 }
 
-void bpf_symbol(int fd, char *name, size_t size)
+static struct bpf_prog_info bpf_info(int fd)
 {
 	struct bpf_prog_info info = { 0 };
 	union bpf_attr attr = {
@@ -270,9 +351,21 @@ void bpf_symbol(int fd, char *name, size_t size)
 		.info.info = (uintptr_t)&info,
 		.info.info_len = sizeof(info),
 	};
-	int i, used;
 
 	sys_bpf(BPF_OBJ_GET_INFO_BY_FD, &attr, "info");
+	return info;
+}
+
+size_t bpf_image_size(int fd)
+{
+	return bpf_info(fd).jited_prog_len;
+}
+
+void bpf_symbol(int fd, char *name, size_t size)
+{
+	struct bpf_prog_info info = bpf_info(fd);
+	int i, used;
+
 	used = snprintf(name, size, "bpf_prog_");
 	for (i = 0; i < BPF_TAG_SIZE; i++)
 		used += snprintf(name + used, size - used, "%02x", info.tag[i]);
@@ -284,6 +377,15 @@ unsigned long bpf_address(int fd)
 
 	bpf_symbol(fd, name, sizeof(name));
 	return symbol_address(name);
+}
+
+unsigned long bpf_window_end(void)
+{
+#ifdef __LP64__
+	return symbol_address("_start");
+#else
+	return 0xc0000000;	/* PAGE_OFFSET, the end of the vmalloc space */
+#endif
 }
 
 void pin_to_cpu(int cpu)

@@ -14,14 +14,24 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+struct bpf_insn;
+
 #define PAGE_SIZE	4096UL
 #define BPF_WINDOW	(128UL << 20)
 
-/* The names the page-table dump gives to the areas. */
+/*
+ * The names the page-table dump gives to the areas. On 32-bit modules and BPF
+ * are in the vmalloc space and the kernel is in the direct map.
+ */
 #define AREA_VMALLOC	"vmalloc() area"
+#define AREA_LINEAR	"Linear mapping"
+#ifdef __LP64__
 #define AREA_MODULES	"Modules/BPF mapping"
 #define AREA_KERNEL	"Kernel mapping"
-#define AREA_LINEAR	"Linear mapping"
+#else
+#define AREA_MODULES	AREA_VMALLOC
+#define AREA_KERNEL	AREA_LINEAR
+#endif
 
 #define TARGET_MODULE	"execmem_target"
 #define TARGET_KO	"modules/execmem_target.ko"
@@ -66,6 +76,23 @@ unsigned long symbol_address(const char *name);
  */
 unsigned long vmalloc_area(unsigned long addr);
 
+/* The areas of /proc/vmallocinfo by who allocated them. */
+struct caller {
+	char name[128];
+	size_t areas;
+	size_t bytes;
+};
+
+struct usage {
+	struct caller *callers;
+	size_t nr;
+};
+
+struct usage usage_read(void);
+/* True if nobody has more in @now than in @before; @say names who has. */
+bool usage_is_back(const struct usage *before, const struct usage *now, bool say);
+void usage_free(struct usage *usage);
+
 /* Returns 0 or the errno of finit_module(). */
 int module_insert(const char *path, const char *params);
 void module_load(const char *path);
@@ -75,20 +102,26 @@ long target_answer(void);
 
 /*
  * A kprobe that counts the hits of this process, until its file descriptor is
- * closed.
+ * closed. kprobe_open() returns a negative errno if it cannot be had.
  */
+int kprobe_open(const char *function, unsigned long offset);
 int kprobe_attach(const char *function);
-/* The same, some bytes into a function; -1 and errno if that cannot be probed. */
-int kprobe_try(const char *function, unsigned long offset);
 unsigned long kprobe_hits(int fd);
 
+/* Returns a file descriptor or a negative errno. */
+int bpf_load_insns(const struct bpf_insn *insns, size_t nr);
 /* A BPF program that calls a helper and returns @value. */
 int bpf_load(int value);
 unsigned int bpf_run(int fd);
 /* The address of its JIT image, 0 if there is none. */
 unsigned long bpf_address(int fd);
+/* The bytes of it, 0 if there is none. */
+size_t bpf_image_size(int fd);
 /* Its name in /proc/kallsyms. */
 void bpf_symbol(int fd, char *name, size_t size);
+
+/* Where images may be: the last BPF_WINDOW bytes below this address. */
+unsigned long bpf_window_end(void);
 
 void pin_to_cpu(int cpu);
 

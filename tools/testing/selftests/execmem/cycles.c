@@ -29,18 +29,6 @@
 /* Frees that wait for RCU and for a worker; long over when nothing leaks. */
 #define SETTLE_LIMIT	30	/* seconds */
 
-struct caller {
-	char name[128];
-	size_t areas;
-	size_t bytes;
-};
-
-/* The areas of /proc/vmallocinfo by who allocated them. */
-struct usage {
-	struct caller *callers;
-	size_t nr;
-};
-
 static void cycle_module(void)
 {
 	module_load(TARGET_KO);
@@ -66,77 +54,6 @@ static void cycle_bpf(void)
 	if (bpf_run(fd) != TARGET_ANSWER)
 		die("the BPF program returned a wrong value");
 	close(fd);
-}
-
-static struct caller *find_caller(const struct usage *usage, const char *name)
-{
-	size_t i;
-
-	for (i = 0; i < usage->nr; i++) {
-		if (!strcmp(usage->callers[i].name, name))
-			return &usage->callers[i];
-	}
-	return NULL;
-}
-
-static struct usage usage_read(void)
-{
-	char *text = read_file("/proc/vmallocinfo");
-	struct usage usage = { 0 };
-	char *line, *rest = text;
-
-	while ((line = strsep(&rest, "\n")) && *line) {
-		struct caller *caller;
-		char name[128];
-		size_t bytes;
-
-		if (sscanf(line, "0x%*x-0x%*x %zu %127s", &bytes, name) != 2)
-			die("/proc/vmallocinfo: cannot read \"%s\"", line);
-
-		/* Freed already; and kernel threads, whose stacks come and go. */
-		if (!strcmp(name, "unpurged") || !strncmp(name, "kernel_clone+", 13))
-			continue;
-
-		caller = find_caller(&usage, name);
-		if (!caller) {
-			usage.callers = reallocarray(usage.callers, usage.nr + 1,
-						     sizeof(*usage.callers));
-			if (!usage.callers)
-				die("out of memory");
-			caller = &usage.callers[usage.nr++];
-			*caller = (struct caller){ 0 };
-			strcpy(caller->name, name);
-		}
-		caller->areas++;
-		caller->bytes += bytes;
-	}
-	free(text);
-	return usage;
-}
-
-/* True if nobody has more in @now than in @before. */
-static bool usage_is_back(const struct usage *before, const struct usage *now, bool say)
-{
-	bool back = true;
-	size_t i;
-
-	for (i = 0; i < now->nr; i++) {
-		const struct caller *caller = &now->callers[i];
-		const struct caller *old = find_caller(before, caller->name);
-
-		if (old && old->areas >= caller->areas && old->bytes >= caller->bytes)
-			continue;
-		back = false;
-		if (say)
-			ksft_print_msg("%s has %zu areas, %zu before\n", caller->name,
-				       caller->areas, old ? old->areas : 0);
-	}
-	return back;
-}
-
-static void usage_free(struct usage *usage)
-{
-	free(usage->callers);
 }
 
 /* Free pages, those that wait in the harts' lists included. */

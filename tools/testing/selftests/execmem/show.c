@@ -7,6 +7,8 @@
  *   show bpf COUNT [COMMAND]	load and run BPF programs, and where they are; then
  *			run a command for the shell, while they are loaded
  *   show memory MIB	write and read memory, and how much of it is hot-added
+ *   show insert PATH	load a module, once: BusyBox's insmod does it a second time
+ *			when the first one fails; parameters can follow
  */
 #include <string.h>
 #include <sys/mman.h>
@@ -15,14 +17,16 @@
 #include "common.h"
 #include "memory.h"
 
+#define ADDRESS_DIGITS	((int)(2 * sizeof(long)))
+
 static int show_address(const char *name, unsigned long addr)
 {
 	struct ptdump dump = ptdump_read();
 	const struct mapping *map = addr ? ptdump_find(&dump, addr) : NULL;
 
 	if (map)
-		printf("%-26s 0x%016lx  R%c%c  in \"%s\"\n", name, addr, map->w ? 'W' : '-',
-		       map->x ? 'X' : '-', map->area);
+		printf("%-26s 0x%0*lx  R%c%c  in \"%s\"\n", name, ADDRESS_DIGITS, addr,
+		       map->w ? 'W' : '-', map->x ? 'X' : '-', map->area);
 	else
 		printf("%-26s is not mapped\n", name);
 	ptdump_free(&dump);
@@ -67,11 +71,20 @@ static int main_memory(size_t size)
 	char *memory = fill(size);
 	bool good = verify(memory, size);
 
-	printf("%zu MiB written and read back, %s; %zu MiB of them are in hot-added memory\n",
+	printf("%zu MiB written and read back, %s; %lu MiB of them are in hot-added memory\n",
 	       size >> 20, good ? "unharmed" : "DAMAGED",
 	       pages_in(memory, size, &ranges) * PAGE_SIZE >> 20);
 	munmap(memory, size);
 	return !good;
+}
+
+static int main_insert(const char *path, const char *params)
+{
+	int err = module_insert(path, params);
+
+	if (err)
+		printf("%s: %s\n", path, strerror(err));
+	return !!err;
 }
 
 int main(int argc, char **argv)
@@ -86,5 +99,8 @@ int main(int argc, char **argv)
 		return main_bpf(atoi(argv[2]), argc > 3 ? argv[3] : NULL);
 	if (!strcmp(mode, "memory"))
 		return main_memory(strtoul(argv[2], NULL, 10) << 20);
-	die("usage: show symbol NAME | module NAME | bpf COUNT [COMMAND] | memory MIB");
+	if (!strcmp(mode, "insert"))
+		return main_insert(argv[2], argc > 3 ? argv[3] : "");
+	die("usage: show symbol NAME | module NAME | bpf COUNT [COMMAND] | memory MIB |"
+	    " insert PATH");
 }

@@ -343,7 +343,7 @@ static void test_kprobes(void)
 
 	/* Slots of one instruction after the other until a page is full */
 	for (offset = 0; nr < MAX_PROBES && stats_of("kprobes").live == before.live; offset += 2) {
-		int fd = kprobe_try(PROBED_FUNCTION, offset);
+		int fd = kprobe_open(PROBED_FUNCTION, offset);
 
 		if (fd >= 0)
 			fds[nr++] = fd;

@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Statistics, tracepoints, and the program that shows them: tools/vm/execmem."""
+
+import re
+from collections import Counter
+
+import pytest
+
+TABLE = "/sys/kernel/debug/execmem"
+TRACING = "/sys/kernel/tracing"
+# The letters of tools/vm/execmem
+TYPES = {"m": "module-text", "d": "module-data", "k": "kprobes", "f": "ftrace", "b": "bpf"}
+
+
+# Stopping a machine of one hart takes no time, and filling a page with slots stops
+# it thousands of times.
+@pytest.fixture(scope="module")
+def boot(start):
+    return start("1 hart, statistics and tracepoints", "statistics", harts=1,
+                 append="rcupdate.rcu_expedited=1")
+
+
+def load_target(guest):
+    """Load the module, and wait for the worker that frees its init sections."""
+    guest.output("insmod modules/execmem_target.ko; "
+                 f"until grep -q '^module-text  *1 ' {TABLE}; do sleep 0.1; done")
+
+
+def pages_in_debugfs(text, areas):
+    """What the kernel's files say: the pages of each type in each window."""
+    windows = {}
+    for line in text.split("\n\n")[1].splitlines()[1:]:
+        low, high = (int(address, 16) for address in line.split()[0].split("-"))
+        pages = windows[low, high] = Counter()
+        for area in areas.splitlines():
+            start, end, name = re.match(r"(0x\w+)-(0x\w+) (\S+)", area).groups()
+            if low <= int(start, 16) < high:
+                pages[name] += (int(end, 16) - int(start, 16)) // 4096
+    return windows
+
+
+def pages_drawn(text):
+    """The same, counted in the tool's pictures, in which a cell must be a page."""
+    windows = {}
+    for window in text.split("\n\n")[1:-1]:
+        title, *lines = window.splitlines()
+        low, high = (int(address, 16) for address in title.split()[0].split("-"))
+        pages = windows[low, high] = Counter()
+        if lines != ["nothing in it"] and not lines[2].endswith(", below a page"):
+            return f"a cell is not a page: {lines[2]}"
+        for line in lines:
+            if line.startswith("0x"):
+                pages.update(TYPES[cell] for cell in line.split()[1].lower() if cell not in ".-")
+    return windows
+
+
+def test_tool_shows(report, boot):
+    guest = boot.guest
+    report.say(" execmem")
+    load_target(guest)
+    guest.output(f"echo p:seen do_sys_openat2 > {TRACING}/kprobe_events")
+    widths = {"execmem": 80, "COLUMNS=200 execmem": 200, "COLUMNS=1 execmem | cat": 40}
+    commands = "; echo ==; ".join([f"cat {TABLE}", f"cat {TABLE}_areas", *widths])
+    text = guest.output(f"show bpf 3 'echo ==; {commands}'")
+    _, table, areas, *shown = text.split("==\n")
+    pages = pages_in_debugfs(table, areas)
+    report.check(set().union(*pages.values()) == {"module-text", "module-data", "kprobes", "bpf"},
+                 "a module, a kprobe and BPF programs are there to be shown")
+    for (name, most), text in zip(widths.items(), shown):
+        text = re.sub(r"\x1b\[[0-9;]*m", "", text)
+        # But for the letter in front
+        report.check([line[2:].split() for line in text.split("\n\n")[0].splitlines()] ==
+                     [line.split() for line in table.split("\n\n")[0].splitlines()],
+                     f"{name}: the table is the kernel's")
+        report.check(pages_drawn(text) == pages, f"{name}: as many cells are drawn as there are pages",
+                     f"{pages_drawn(text)}, not {pages}")
+        width = max(len(line) for line in text.splitlines() if line.startswith("["))
+        report.check(most / 2 < width <= most, f"{name}: the strips fit {most} columns", f"{width} columns")
+    report.check("\x1b[1;" in shown[0] and "\x1b" not in shown[2], "colour is for terminals alone")
+    guest.output(f"echo > {TRACING}/kprobe_events; rmmod execmem_target")
+
+
+def test_tool_scales(report, boot):
+    """A window that is too full for a page a cell, and one of 32 bits, from files made up."""
+    guest = boot.guest
+    table = ["type live asked used peak failed blocks fragmented", "total 1 2 3 4 5 6", "", "window",
+             "0xc0000000-0xc0005000 20480 12288 4096  kprobes later",
+             "0xffffffff78000000-0xffffffff80000000 134217728 4915200 124383232  bpf"]
+    guest.output("mount -t tmpfs none /sys/kernel/debug")
+    for line in table:
+        guest.output(f"echo '{line}' >> {TABLE}")
+    guest.output(f"echo '0xc0000000-0xc0001000 kprobes 100 a+0' >> {TABLE}_areas; "
+                 f"echo '0xc0003000-0xc0005000 later 4097 a+0' >> {TABLE}_areas")
+    guest.output("i=0; while [ $i -lt 1200 ]; do a=$((0xffffffff78000000 + i * 8192)); "
+                 f"printf '0x%x-0x%x bpf 4096 a+0\\n' $a $((a + 4096)); i=$((i + 1)); done >> {TABLE}_areas")
+    _, small, large, _ = guest.output("NO_COLOR=1 execmem").split("\n\n")
+    guest.output("umount /sys/kernel/debug")
+    report.check(small.splitlines()[1:] == [
+        "12 KiB in 2 areas, largest hole 4 KiB, 0% of the free outside it", "[k-.Oo]",
+        "a cell above is a page, below a page", "0xc0000000  k-.Oo"],
+        "part of a page asked for, a guard page, a type that is new", small)
+    cells = re.findall(r"^0x\w{16}  (\S+)$", large, re.M)
+    # Two areas and their guard pages fill a cell, half of which was asked for
+    report.check(large.splitlines()[3].endswith(", below 16 KiB") and 8 < len(cells) < 16 and
+                 "".join(cells).rstrip(".") == 600 * "B" and large.endswith("\n  ... 118 MiB free"),
+                 "1,200 areas in lines that fit, at a smaller scale", large)
+
+
+def test_tool_traces(report, boot):
+    guest = boot.guest
+    report.say(" execmem -t")
+    guest.output("execmem -t > /tmp/traced & until "
+                 f"grep -q 1 {TRACING}/instances/*/events/execmem/enable 2> /dev/null; do sleep 0.1; done")
+    load_target(guest)
+    text = int(guest.output("cat /sys/module/execmem_target/sections/.text"), 16)
+    # The last event may be a worker's
+    guest.output("rmmod execmem_target; i=0; while [ $(wc -l < /tmp/traced) -lt 7 ] && [ $i -lt 100 ]; "
+                 "do i=$((i + 1)); sleep 0.1; done; kill -INT $!; wait $!")
+    head, *events = guest.output("cat /tmp/traced").splitlines()
+    fields = [re.fullmatch(r" *\d+\.\d+  (alloc|free) +(\S+) +(\d+)  0x(\w+)  \S+ by .+", event) for event in events]
+    report.check(head.split()[:3] == ["time", "what", "type"] and all(fields), "each event is a readable line",
+                 str(events))
+    counts = Counter((field[1], field[2]) for field in fields if field)
+    report.check(counts == {("alloc", "module-text"): 2, ("free", "module-text"): 2,
+                            ("alloc", "module-data"): 1, ("free", "module-data"): 1},
+                 "a module that comes and goes is six events", str(counts))
+    report.check([field[1] for field in fields if field and int(field[4], 16) == text] == ["alloc", "free"],
+                 "two of them have the address of its text")
+    report.check(guest.output(f"ls {TRACING}/instances; cat {TRACING}/events/execmem/enable; "
+                              f"grep -c execmem_ {TRACING}/trace || true") == "0\n0",
+                 "its trace instance is gone, and nobody else's tracing was changed")
+
+
+def test_tool_watches(report, boot):
+    guest = boot.guest
+    report.say(" execmem -w")
+    before = guest.output("stty -g")
+    for key, name in (("q", "q"), ("\x03", "Ctrl-C")):
+        guest.child.send("execmem -w 1\n")
+        seen = [guest.child.expect_exact(text, timeout=30) for text in ("\x1b[?1049h", "\x1b[H", "\x1b[H", "\x1b[J")]
+        guest.child.send(key)
+        seen.append(guest.child.expect_exact("\x1b[?25h\x1b[?1049l", timeout=30))
+        report.check(not any(seen), f"it draws again and again until {name}")
+        report.check(guest.output("stty -g") == before, f"the terminal is as it was after {name}")
+
+
+def test_tool_fails(report, boot):
+    guest = boot.guest
+    guest.output("mkdir -p /etc; echo nobody::1000:1000::/:/bin/sh > /etc/passwd")
+    for before, command, reason, after in (
+            ("", "execmem --what", "'--what' is not understood", ""),
+            ("", "execmem -w 0", "-w 0: give a number of seconds", ""),
+            ("", "execmem -w > /tmp/out", "-w needs a terminal", ""),
+            ("", "su nobody -c execmem", "/sys/kernel/debug/execmem: only root may", ""),
+            ("", "su nobody -c 'execmem -t'", "only root may", ""),
+            ("mount -t tmpfs none /sys/kernel/debug", "execmem", "this kernel has no execmem", "umount /sys/kernel/debug"),
+            ("umount /sys/kernel/debug", "execmem", "debugfs is not mounted", "mount -t debugfs none /sys/kernel/debug"),
+            (f"umount {TRACING}", "execmem -t", "tracefs is not mounted", f"mount -t tracefs none {TRACING}")):
+        guest.output(before or "true")
+        status, lines = guest.run(command)
+        report.check(status == 1 and len(lines) == 1 and lines[0].startswith("execmem: ") and reason in lines[0],
+                     f"{command}: {reason}", f"exit status {status}: {lines}")
+        guest.output(after or "true")
+
+
+def test_stats(boot):
+    boot.suite("stats", 300)
+
+
+def test_end(boot):
+    boot.end()

@@ -1,0 +1,258 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * BPF programs are loaded until their window is full: what the kernel answers
+ * then, and that everything works again once they are gone. On 32-bit, where
+ * the window is a part of the vmalloc space, all of that is filled, too.
+ *
+ * A JIT hands back a program that it cannot compile, and does not say why. The
+ * BPF core refuses it with ENOTSUPP then, whatever the reason was: with the JIT
+ * on, a user wants no interpreted programs. With the JIT off, programs need no
+ * image, and are loaded as long as there are addresses for their instructions;
+ * then they are refused with ENOMEM. bpf_jit_limit plays no part in it: it does
+ * not bind a user with CAP_BPF.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/bpf.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "kselftest.h"
+#include "common.h"
+#include "memory.h"
+
+/* Not in <errno.h>, as it was not meant for user space. */
+#define ENOTSUPP	524
+
+/*
+ * Byte swaps of 64 bits, an even number so that the value is what it was. None
+ * takes more space as native code: some 80 bytes on 64-bit, 140 on 32-bit.
+ */
+#define SWAPS		16384
+
+/* So much memory has to be left when the addresses end. */
+#define MEMORY_LEFT	(64UL << 20)
+
+/* Programs and maps that are open at the same time; some 400 are needed. */
+#define MAX_FDS		4000
+
+#define SETTLE_LIMIT	30	/* seconds; RCU and a worker free what is closed */
+
+static int fds[MAX_FDS];
+static size_t nr_fds;
+
+static int keep(int fd)
+{
+	if (nr_fds == MAX_FDS)
+		die("%d programs and maps are not enough to fill the addresses", MAX_FDS);
+	fds[nr_fds++] = fd;
+	return fd;
+}
+
+static void close_all(void)
+{
+	while (nr_fds)
+		close(fds[--nr_fds]);
+}
+
+/* A program that returns @value, as large as can be. */
+static int load_large(int value)
+{
+	static struct bpf_insn insns[SWAPS + 2];
+	size_t i;
+
+	insns[0] = (struct bpf_insn){
+		.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = value
+	};
+	for (i = 1; i <= SWAPS; i++)
+		insns[i] = (struct bpf_insn){
+			.code = BPF_ALU | BPF_END | BPF_TO_BE, .dst_reg = BPF_REG_0, .imm = 64
+		};
+	insns[i] = (struct bpf_insn){ .code = BPF_JMP | BPF_EXIT };
+	return bpf_load_insns(insns, ARRAY_SIZE(insns));
+}
+
+static void set_jit(const char *value)
+{
+	int fd = open("/proc/sys/net/core/bpf_jit_enable", O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0 || write(fd, value, 1) != 1)
+		die("bpf_jit_enable = %s: %s", value, strerror(errno));
+	close(fd);
+}
+
+/* The largest hole between the areas of the window. Areas come sorted. */
+static size_t largest_hole(unsigned long from, unsigned long to)
+{
+	char *text = read_file("/proc/vmallocinfo");
+	unsigned long start, end, last = from;
+	char *line, *rest = text;
+	size_t hole = 0;
+
+	while ((line = strsep(&rest, "\n")) && *line) {
+		if (sscanf(line, "0x%lx-0x%lx", &start, &end) != 2)
+			die("/proc/vmallocinfo: cannot read \"%s\"", line);
+		/* Freed already: they are taken back before anybody is refused. */
+		if (strstr(line, "unpurged") || end <= from || start >= to)
+			continue;
+		if (start > last && start - last > hole)
+			hole = start - last;
+		if (end > last)
+			last = end;
+	}
+	free(text);
+	if (last < to && to - last > hole)
+		hole = to - last;
+	return hole;
+}
+
+static void fill_window(void)
+{
+	unsigned long end = bpf_window_end();
+	size_t image, hole, count;
+	int fd;
+
+	for (count = 0; (fd = load_large(count)) >= 0; count++)
+		keep(fd);
+	if (!count)
+		die("BPF load: %s", strerror(-fd));
+	image = bpf_image_size(fds[0]);
+	hole = largest_hole(end - BPF_WINDOW, end);
+	ksft_print_msg("%zu images of %zu KiB; the largest hole has %zu KiB\n", count,
+		       image >> 10, hole >> 10);
+	ksft_test_result(image && hole < image + 2 * PAGE_SIZE,
+			 "images fill their window until none fits\n");
+	ksft_test_result(fd == -ENOTSUPP, "then a program is refused with ENOTSUPP\n");
+
+	set_jit("0");
+	fd = keep(load_large(count));
+	ksft_test_result(fd >= 0 && !bpf_image_size(fd) && bpf_run(fd) == count,
+			 "with the JIT off, it is loaded and returns its value\n");
+	set_jit("1");
+	ksft_test_result(bpf_run(fds[0]) == 0 && bpf_run(fds[count - 1]) == count - 1,
+			 "the programs before it return their values\n");
+}
+
+#ifdef __LP64__
+#define NR_WHILE_FULL	2
+
+/* The others have addresses of their own. */
+static void test_others(void)
+{
+	int fd;
+
+	module_load(TARGET_KO);
+	ksft_test_result(target_answer() == TARGET_ANSWER, "a module is loaded meanwhile\n");
+	module_unload(TARGET_MODULE);
+
+	fd = kprobe_attach(PROBED_SYSCALL);
+	syscall(SYS_getppid);
+	ksft_test_result(kprobe_hits(fd) == 1, "a kprobe is hit meanwhile\n");
+	close(fd);
+}
+#else
+#define NR_WHILE_FULL	4
+
+/* One that can be mapped always comes from vmalloc: a page more than @pages. */
+static int create_map(size_t pages)
+{
+	union bpf_attr attr = {
+		.map_type = BPF_MAP_TYPE_ARRAY,
+		.key_size = sizeof(int),
+		.value_size = PAGE_SIZE,
+		.max_entries = pages,
+		.map_flags = BPF_F_MMAPABLE,
+	};
+	int fd = syscall(SYS_bpf, BPF_MAP_CREATE, &attr, sizeof(attr));
+
+	return fd < 0 ? -errno : fd;
+}
+
+/* All share the vmalloc space: fill what the images have left of it. */
+static void test_others(void)
+{
+	size_t pages;
+	int err, fd;
+
+	for (pages = 4096; pages; pages /= 2) {
+		while ((fd = create_map(pages)) >= 0)
+			keep(fd);
+		if (fd != -ENOMEM)
+			die("map of %zu pages: %s", pages, strerror(-fd));
+	}
+	ksft_print_msg("%zu programs and maps fill the vmalloc space, %lu MiB are free\n", nr_fds,
+		       meminfo_bytes("MemFree") >> 20);
+	ksft_test_result(meminfo_bytes("MemFree") >= MEMORY_LEFT, "it is addresses that ended\n");
+
+	set_jit("0");
+	fd = load_large(0);
+	ksft_test_result(fd == -ENOMEM, "then, with the JIT off, a program is refused with ENOMEM\n");
+	set_jit("1");
+	fd = load_large(0);
+	ksft_test_result(fd == -ENOMEM, "and with the JIT on\n");
+	err = module_insert(TARGET_KO, "");
+	ksft_test_result(err == ENOMEM, "a module is refused with ENOMEM\n");
+}
+#endif
+
+static void test_all_back(const struct usage *before)
+{
+	unsigned long image, end = bpf_window_end();
+	struct usage now;
+	int fd, second;
+	bool back;
+
+	close_all();
+	for (second = 0; second < SETTLE_LIMIT; second++) {
+		now = usage_read();
+		back = usage_is_back(before, &now, second == SETTLE_LIMIT - 1);
+		usage_free(&now);
+		if (back)
+			break;
+		sleep(1);
+	}
+	ksft_test_result(back, "afterwards /proc/vmallocinfo is as before\n");
+
+	fd = bpf_load(TARGET_ANSWER);
+	image = bpf_address(fd);
+	ksft_test_result(bpf_run(fd) == TARGET_ANSWER && image >= end - BPF_WINDOW && image < end,
+			 "a program is compiled again\n");
+	close(fd);
+
+	module_load(TARGET_KO);
+	ksft_test_result(target_answer() == TARGET_ANSWER, "a module is loaded again\n");
+	module_unload(TARGET_MODULE);
+
+	fd = kprobe_attach(PROBED_SYSCALL);
+	syscall(SYS_getppid);
+	ksft_test_result(kprobe_hits(fd) == 1, "a kprobe is hit again\n");
+	close(fd);
+}
+
+int main(void)
+{
+	struct rlimit limit = { .rlim_cur = MAX_FDS + 16, .rlim_max = MAX_FDS + 16 };
+	struct usage before;
+
+	setlinebuf(stdout);
+	if (setrlimit(RLIMIT_NOFILE, &limit))
+		die("limit of open files: %s", strerror(errno));
+	set_jit("1");
+
+	ksft_print_header();
+	ksft_set_plan(4 + NR_WHILE_FULL + 4);
+
+	/* A page of slots and per-cpu memory are kept on purpose: have them before. */
+	close(kprobe_attach(PROBED_SYSCALL));
+	before = usage_read();
+	fill_window();
+	test_others();
+	test_all_back(&before);
+	usage_free(&before);
+
+	ksft_finished();
+}
