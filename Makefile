@@ -4,7 +4,9 @@
 # date: the scripts know what that is, so all targets are phony.
 
 # The kernel configurations (scripts/config/NAME.config) that `make test` boots.
-CONFIGS := rv64 rv32
+CONFIGS := rv64 nomodules rv32
+# Those that `make check-arch` boots.
+ARCH_CONFIGS := x86_64 x86_64-nomodules arm64
 
 # `make run` boots 64-bit RISC-V, or 32-bit.
 BITS ?= 64
@@ -73,8 +75,8 @@ check: tree
 check-arch: tree
 	@scripts/setup x86_64 arm64 compilers
 	@scripts/fetch busybox-x86_64 busybox-arm64
-	@scripts/build x86_64 arm64
-	@for config in x86_64 arm64; do scripts/initramfs build/out/$$config || exit; done
+	@scripts/build $(ARCH_CONFIGS)
+	@for config in $(ARCH_CONFIGS); do scripts/initramfs build/out/$$config || exit; done
 	@/usr/bin/python3 -B -m pytest scripts/tests/arch.py
 
 clean:

@@ -78,10 +78,29 @@ def test_kprobe(report, boot, function):
         boot.guest.output(f"echo > {tracing}/kprobe_events")
 
 
-def test_bpf(report, boot):
+def test_bpf(boot):
     boot.test_bpf()
 
 
 def test_end(boot):
     boot.guest.output("rmmod execmem_target")
+    boot.end()
+
+
+def test_without_modules(report, start):
+    """What needs executable memory, on the architecture that has most of it."""
+    boot = start("x86_64, a kernel without modules, KUnit on", "arch-x86_64-nomodules", config="x86_64-nomodules",
+                 append="kunit.enable=1")
+    boot.kunit("execmem", "kprobes_test")
+    boot.suite("dispatcher", 60)
+    dispatcher = boot.guest.output("grep -w 'bpf_dispatcher_xdp.*\\[bpf\\]' /proc/kallsyms || true")
+    report.check(dispatcher, "the dispatcher's code has a symbol", dispatcher)
+    tracing = "/sys/kernel/tracing"
+    boot.guest.output(f"echo do_sys_openat2 > {tracing}/set_ftrace_filter; echo function > {tracing}/current_tracer; "
+                      "cat /proc/uptime")
+    live = boot.guest.output("awk '$1 == \"ftrace\" { print $2 }' /sys/kernel/debug/execmem")
+    report.check(int(live) > 0, "the function tracer has a trampoline", f"{live} allocations")
+    traced = boot.guest.output(f"grep -c do_sys_openat2 {tracing}/trace || true")
+    report.check(int(traced) > 0, "and is called through it", f"{traced} calls")
+    boot.guest.output(f"echo nop > {tracing}/current_tracer")
     boot.end()

@@ -218,6 +218,11 @@ void usage_free(struct usage *usage)
 	free(usage->callers);
 }
 
+bool have_modules(void)
+{
+	return !access("/proc/modules", F_OK);
+}
+
 int module_insert(const char *path, const char *params)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC);

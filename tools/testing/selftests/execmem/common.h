@@ -93,6 +93,9 @@ struct usage usage_read(void);
 bool usage_is_back(const struct usage *before, const struct usage *now, bool say);
 void usage_free(struct usage *usage);
 
+/* Whether the kernel can load modules at all. */
+bool have_modules(void);
+
 /* Returns 0 or the errno of finit_module(). */
 int module_insert(const char *path, const char *params);
 void module_load(const char *path);
