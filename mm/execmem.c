@@ -23,11 +23,11 @@
  * An architecture without a table gets memory anywhere in the vmalloc space,
  * writable and executable.
  *
- * The memory is vmalloc memory. vmalloc_to_page(), vmalloc_to_pfn(),
- * find_vm_area(), is_vmalloc_or_module_addr() and /proc/vmallocinfo work on it
- * as on any other. The areas carry %VM_FLUSH_RESET_PERMS, so that whatever
- * set_memory_*() did to their pages is undone before the pages are handed out
- * again.
+ * The memory is vmalloc memory, unless its range says %EXECMEM_DIRECT_MAP.
+ * vmalloc_to_page(), vmalloc_to_pfn(), find_vm_area(),
+ * is_vmalloc_or_module_addr() and /proc/vmallocinfo work on it as on any other.
+ * The areas carry %VM_FLUSH_RESET_PERMS, so that whatever set_memory_*() did to
+ * their pages is undone before the pages are handed out again.
  *
  * For each live allocation there is a &struct execmem_area, in a tree that is
  * ordered by address. By it execmem_free() knows what it may free, and
@@ -65,6 +65,7 @@ const char * const execmem_type_names[EXECMEM_TYPE_MAX] = {
 	[EXECMEM_BPF]		= "bpf",
 };
 
+/* Protects the records and the counters; nothing is allocated under it */
 DEFINE_MUTEX(execmem_mutex);
 struct rb_root execmem_areas = RB_ROOT;
 struct execmem_stats execmem_stats[EXECMEM_TYPE_MAX + 1];

@@ -23,6 +23,7 @@ TRACE_DEFINE_ENUM(EXECMEM_BPF);
 			 { EXECMEM_BPF,		"bpf" })
 
 DECLARE_EVENT_CLASS(execmem,
+
 	TP_PROTO(enum execmem_type type, size_t size, const void *ptr,
 		 const void *caller),
 
@@ -49,12 +50,14 @@ DECLARE_EVENT_CLASS(execmem,
 
 /* @size is what was asked for; @ptr is NULL if it was refused */
 DEFINE_EVENT(execmem, execmem_alloc,
+
 	TP_PROTO(enum execmem_type type, size_t size, const void *ptr,
 		 const void *caller),
 	TP_ARGS(type, size, ptr, caller));
 
 /* @size is what was asked for when it was allocated; @caller frees it */
 DEFINE_EVENT(execmem, execmem_free,
+
 	TP_PROTO(enum execmem_type type, size_t size, const void *ptr,
 		 const void *caller),
 	TP_ARGS(type, size, ptr, caller));
