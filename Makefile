@@ -4,7 +4,7 @@
 # date: the scripts know what that is, so all targets are phony.
 
 # The kernel configurations (scripts/config/NAME.config) that `make test` boots.
-CONFIGS := rv64 nomodules rv32
+CONFIGS := rv64 debug nomodules rv32
 # Those that `make check-arch` boots.
 ARCH_CONFIGS := x86_64 x86_64-nomodules arm64
 
@@ -21,6 +21,7 @@ export LINUX QEMU CROSS_COMPILE BUSYBOX SIGNOFF
 help:
 	@echo 'make run         boot the patched kernel in QEMU: a tour, then a shell'
 	@echo 'make test        build and boot everything, prove that it works'
+	@echo 'make soak        load and unload at random, half an hour on each of two kernels'
 	@echo 'make check       checkpatch, sparse and lint over the series and the scripts'
 	@echo 'make check-arch  compile the series for other architectures, boot x86_64 and arm64'
 	@echo 'make tree        base kernel + patches/series -> build/linux, one commit a line'
@@ -35,6 +36,7 @@ help:
 	@echo '  BUSYBOX=/path/to/busybox     static, for riscv64          (Debian 13'\''s)'
 	@echo '  CROSS_COMPILE=prefix-        compiler and its C library   (riscv64-linux-gnu-)'
 	@echo '  SIGNOFF="Name <mail>"        signs off what make series exports'
+	@echo '  SECONDS=600                  make soak, on each kernel    (1800)'
 	@echo
 	@echo 'CONTRIBUTING.md says how to change the series.'
 
@@ -68,6 +70,11 @@ test: kernels
 	@for config in $(CONFIGS); do scripts/initramfs build/out/$$config || exit; done
 	@/usr/bin/python3 -B -m pytest scripts/tests
 
+soak: tree parts
+	@scripts/build rv64 debug
+	@for config in rv64 debug; do scripts/initramfs build/out/$$config || exit; done
+	@SOAK=$(or $(SECONDS),1800) /usr/bin/python3 -B -m pytest scripts/tests/test_soak.py
+
 check: tree
 	@scripts/build rv64
 	@scripts/check
@@ -82,4 +89,4 @@ check-arch: tree
 clean:
 	@rm -rf build/out build/guest build/initramfs-* build/log build/series
 
-.PHONY: help setup parts tree refresh series kernel kernels run test check check-arch clean
+.PHONY: help setup parts tree refresh series kernel kernels run test soak check check-arch clean

@@ -95,7 +95,8 @@ class Monitor:
 class Guest:
     """One boot. Use it as a context manager: the boot always ends with it."""
 
-    def __init__(self, name, out, mmu=None, harts=4, memory="512M", ports=0, append=""):
+    def __init__(self, name, out, mmu=None, harts=4, memory="512M", ports=0, append="",
+                 boot_limit=BOOT_LIMIT):
         self.log = LOG / f"{name}.log"
         self.faults = []
         self.expected = False
@@ -113,7 +114,7 @@ class Guest:
                                        codec_errors="replace", timeout=BOOT_LIMIT, echo=False)
             self.child.delaybeforesend = None
             self.child.logfile_read = self.logfile
-            self.boot()
+            self.boot(boot_limit)
         except BaseException:
             self.close()
             raise
@@ -148,14 +149,14 @@ class Guest:
                             f"pcie-root-port,id=rp{port},chassis={port + 1},slot={port + 1}"]
         return command + ["-append", " ".join(arguments).strip()]
 
-    def boot(self):
+    def boot(self, limit):
         try:
             self.monitor = Monitor(self.runtime / "qmp", self.child.isalive)
         except GuestError as error:
             # What QEMU said, which is why.
             self.child.expect([pexpect.EOF, pexpect.TIMEOUT], timeout=1)
             self.give_up(f"{error}: {self.tail(1)[0]}")
-        self.read_until(re.compile("guest: ready"), BOOT_LIMIT, self.boot_lines.append)
+        self.read_until(re.compile("guest: ready"), limit, self.boot_lines.append)
         # The shell's own echo and prompts would mix with what commands print.
         self.child.send("stty -echo; PS1=; PS2=\n")
         self.run("true")

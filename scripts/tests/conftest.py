@@ -125,6 +125,7 @@ class Boot:
 
     def end(self):
         """The checks that close every boot."""
+        self.check_leaks()
         self.guest.power_off()
         faults = self.guest.faults
         REPORT.check(not faults, "no warning, bug or oops on the console",

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""An older process on another hart sees what the kernel maps later."""
+"""In each paging mode: where the kernel is mapped, and an older process on another hart sees
+what it maps later."""
 
 import pytest
 
@@ -10,5 +11,6 @@ def test_pgd(report, start, mode):
                  mmu=mode, ports=1)
     found = boot.guest.output("grep -m 1 mmu /proc/cpuinfo").split()[-1]
     report.check(found == mode, f"the kernel pages with {mode.capitalize()}", found)
+    boot.suite("mapping", 60)
     boot.suite("pgd 512", 120, plug=lambda: boot.guest.plug(0, "512M", 0))
     boot.end()

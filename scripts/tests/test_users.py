@@ -4,6 +4,10 @@
 import pytest
 
 
+# For the kernel of test_debug.py, too, which has its time.
+LIMIT = 300
+
+
 @pytest.fixture(scope="module")
 def boot(start):
     return start("4 harts, KUnit on", "users", append="kunit.enable=1")
@@ -22,11 +26,11 @@ def test_kunit(boot):
 
 
 def test_placement(boot):
-    boot.suite("placement", 60)
+    boot.suite("placement", LIMIT)
 
 
 def test_wx(boot):
-    boot.suite("wx", 60)
+    boot.suite("wx", LIMIT)
 
 
 def test_end(boot):

@@ -67,9 +67,9 @@ struct ptdump ptdump_read(void)
 
 	rest = text;
 	while ((line = strsep(&rest, "\n")) && *line) {
-		unsigned long start, end;
+		unsigned long start, end, phys;
 		const char *flags;
-		char *stop;
+		char *stop, level[4];
 
 		stop = strstr(line, " ]---");
 		if (!strncmp(line, "---[ ", 5) && stop) {
@@ -78,7 +78,7 @@ struct ptdump ptdump_read(void)
 			continue;
 		}
 
-		if (sscanf(line, "0x%lx-0x%lx", &start, &end) != 2 || strlen(line) < 16)
+		if (sscanf(line, "0x%lx-0x%lx 0x%lx %*u%*c %3s", &start, &end, &phys, level) != 4)
 			die("page-table dump: cannot read \"%s\"", line);
 		flags = line + strlen(line) - strlen("X W R V");
 		if (!strchr("X.", flags[0]) || !strchr("W.", flags[2]) || !strchr("R.", flags[4]))
@@ -90,6 +90,8 @@ struct ptdump ptdump_read(void)
 		dump.maps[dump.nr++] = (struct mapping){
 			.start = start,
 			.end = end,
+			.phys = phys,
+			.large = strcmp(level, "PTE"),
 			.r = flags[4] == 'R',
 			.w = flags[2] == 'W',
 			.x = flags[0] == 'X',
@@ -113,6 +115,41 @@ const struct mapping *ptdump_find(const struct ptdump *dump, unsigned long addr)
 			return &dump->maps[i];
 	}
 	return NULL;
+}
+
+struct stats stats_of(const char *type)
+{
+	char *text = read_file("/sys/kernel/debug/execmem");
+	char *line, *rest = text;
+	struct stats stats;
+	char name[32];
+
+	while ((line = strsep(&rest, "\n"))) {
+		if (sscanf(line, "%31s %lu %lu %lu %lu %lu %lu", name, &stats.live, &stats.asked,
+			   &stats.used, &stats.peak, &stats.failed, &stats.blocks) == 7 &&
+		    !strcmp(name, type)) {
+			free(text);
+			return stats;
+		}
+	}
+	die("/sys/kernel/debug/execmem has no line \"%s\"", type);
+}
+
+bool stats_settle(const char *type, const struct stats *before)
+{
+	struct stats now;
+	int tries;
+
+	for (tries = 0; tries < SETTLE_LIMIT * 1000; tries++) {
+		now = stats_of(type);
+		if (now.live == before->live && now.asked == before->asked &&
+		    now.used == before->used)
+			return true;
+		usleep(1000);
+	}
+	ksft_print_msg("%s: %lu allocations of %lu bytes are live, %lu of %lu before\n", type,
+		       now.live, now.used, before->live, before->used);
+	return false;
 }
 
 unsigned long symbol_address(const char *name)
@@ -243,10 +280,17 @@ void module_load(const char *path)
 		die("load %s: %s", path, strerror(err));
 }
 
+int module_remove(const char *name)
+{
+	return syscall(SYS_delete_module, name, 0) ? errno : 0;
+}
+
 void module_unload(const char *name)
 {
-	if (syscall(SYS_delete_module, name, 0))
-		die("unload %s: %s", name, strerror(errno));
+	int err = module_remove(name);
+
+	if (err)
+		die("unload %s: %s", name, strerror(err));
 }
 
 unsigned long module_section(const char *module, const char *section)
@@ -268,14 +312,19 @@ long target_answer(void)
 
 int kprobe_open(const char *function, unsigned long offset)
 {
+	static long type;
 	struct perf_event_attr attr = {
 		.size = sizeof(attr),
-		.type = read_long("/sys/bus/event_source/devices/kprobe/type"),
 		.kprobe_func = (uintptr_t)function,
 		.probe_offset = offset,
 	};
-	int fd = syscall(SYS_perf_event_open, &attr, 0, -1, -1, PERF_FLAG_FD_CLOEXEC);
+	int fd;
 
+	/* Read once, so that opening is all that later calls do. */
+	if (!type)
+		type = read_long("/sys/bus/event_source/devices/kprobe/type");
+	attr.type = type;
+	fd = syscall(SYS_perf_event_open, &attr, 0, -1, -1, PERF_FLAG_FD_CLOEXEC);
 	return fd < 0 ? -errno : fd;
 }
 
@@ -319,7 +368,7 @@ int bpf_load_insns(const struct bpf_insn *insns, size_t nr)
 	return fd < 0 ? -errno : fd;
 }
 
-int bpf_load(int value)
+int bpf_open(int value)
 {
 	const struct bpf_insn insns[] = {
 		{ .code = BPF_JMP | BPF_CALL, .imm = BPF_FUNC_get_smp_processor_id },
@@ -327,14 +376,20 @@ int bpf_load(int value)
 		{ .code = BPF_ALU64 | BPF_ADD | BPF_K, .dst_reg = BPF_REG_0, .imm = value },
 		{ .code = BPF_JMP | BPF_EXIT },
 	};
-	int fd = bpf_load_insns(insns, ARRAY_SIZE(insns));
+
+	return bpf_load_insns(insns, ARRAY_SIZE(insns));
+}
+
+int bpf_load(int value)
+{
+	int fd = bpf_open(value);
 
 	if (fd < 0)
 		die("BPF load: %s", strerror(-fd));
 	return fd;
 }
 
-unsigned int bpf_run(int fd)
+int bpf_test_run(int fd, unsigned int *result)
 {
 	char packet[64] = { 0 };
 	union bpf_attr attr = {
@@ -343,9 +398,20 @@ unsigned int bpf_run(int fd)
 		.test.data_size_in = sizeof(packet),
 		.test.repeat = 1,
 	};
+	int err = syscall(SYS_bpf, BPF_PROG_TEST_RUN, &attr, sizeof(attr)) ? errno : 0;
 
-	sys_bpf(BPF_PROG_TEST_RUN, &attr, "test run");
-	return attr.test.retval;
+	*result = attr.test.retval;
+	return err;
+}
+
+unsigned int bpf_run(int fd)
+{
+	unsigned int result;
+	int err = bpf_test_run(fd, &result);
+
+	if (err)
+		die("BPF test run: %s", strerror(err));
+	return result;
 }
 
 static struct bpf_prog_info bpf_info(int fd)

@@ -19,6 +19,9 @@ struct bpf_insn;
 #define PAGE_SIZE	4096UL
 #define BPF_WINDOW	(128UL << 20)
 
+/* Frees that wait for RCU and for a worker; long over when nothing leaks. */
+#define SETTLE_LIMIT	30	/* seconds */
+
 /*
  * The names the page-table dump gives to the areas. On 32-bit modules and BPF
  * are in the vmalloc space and the kernel is in the direct map.
@@ -44,6 +47,8 @@ struct bpf_insn;
 /* One line of /sys/kernel/debug/kernel_page_tables. */
 struct mapping {
 	unsigned long start, end;
+	unsigned long phys;	/* of the start */
+	bool large;		/* entries above the lowest level */
 	bool r, w, x;
 	const char *area;
 };
@@ -67,6 +72,16 @@ long read_long(const char *path);
 struct ptdump ptdump_read(void);
 void ptdump_free(struct ptdump *dump);
 const struct mapping *ptdump_find(const struct ptdump *dump, unsigned long addr);
+
+/* One line of /sys/kernel/debug/execmem. */
+struct stats {
+	unsigned long live, asked, used, peak, failed, blocks;
+};
+
+/* Of a type as the file names it, or of "total". */
+struct stats stats_of(const char *type);
+/* True as soon as as much is live as was, false if that takes too long. */
+bool stats_settle(const char *type, const struct stats *before);
 
 /* The address of a symbol in /proc/kallsyms, 0 if there is none. */
 unsigned long symbol_address(const char *name);
@@ -99,6 +114,8 @@ bool have_modules(void);
 /* Returns 0 or the errno of finit_module(). */
 int module_insert(const char *path, const char *params);
 void module_load(const char *path);
+/* Returns 0 or the errno of delete_module(). */
+int module_remove(const char *name);
 void module_unload(const char *name);
 unsigned long module_section(const char *module, const char *section);
 long target_answer(void);
@@ -115,7 +132,11 @@ unsigned long kprobe_hits(int fd);
 int bpf_load_insns(const struct bpf_insn *insns, size_t nr);
 /* A BPF program that calls a helper and returns @value. */
 int bpf_load(int value);
+/* The same, but returns the negative errno if it fails. */
+int bpf_open(int value);
 unsigned int bpf_run(int fd);
+/* Runs it for @result; returns 0 or the errno. */
+int bpf_test_run(int fd, unsigned int *result);
 /* The address of its JIT image, 0 if there is none. */
 unsigned long bpf_address(int fd);
 /* The bytes of it, 0 if there is none. */

@@ -22,10 +22,6 @@
 /* Never called while it is probed, and large enough for MAX_PROBES */
 #define PROBED_FUNCTION	"bpf_check"
 
-/* Frees that wait for RCU and for a worker; long over when nothing leaks. */
-#define SETTLE_LIMIT	30	/* seconds */
-
-#define STATS		"/sys/kernel/debug/execmem"
 #define AREAS		"/sys/kernel/debug/execmem_areas"
 #define INSTANCE	"/sys/kernel/tracing/instances/execmem-stats"
 
@@ -33,31 +29,10 @@ static const char * const types[] = {
 	"module-text", "module-data", "kprobes", "ftrace", "bpf", "total",
 };
 
-struct stats {
-	unsigned long live, asked, used, peak, failed, blocks;
-};
-
 struct area {
 	unsigned long start, end, asked;
 	char type[16];
 };
-
-static struct stats stats_of(const char *type)
-{
-	char *text = read_file(STATS), *line, *rest = text;
-	struct stats stats;
-	char name[16];
-
-	while ((line = strsep(&rest, "\n")) && *line) {
-		if (sscanf(line, "%15s %lu %lu %lu %lu %lu %lu", name, &stats.live, &stats.asked,
-			   &stats.used, &stats.peak, &stats.failed, &stats.blocks) == 7 &&
-		    !strcmp(name, type)) {
-			free(text);
-			return stats;
-		}
-	}
-	die("%s: no line of %s", STATS, type);
-}
 
 /* The area that holds @addr; all zeroes if none does. */
 static struct area area_of(unsigned long addr)

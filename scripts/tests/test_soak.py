@@ -1,0 +1,18 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Eight processes load and unload everything at once, and nothing is left."""
+
+import os
+
+import pytest
+
+# `make soak` says how long, and has it on the kernel that watches, too.
+SECONDS = int(os.environ.get("SOAK", 120))
+CONFIGS = ["rv64", "debug"] if "SOAK" in os.environ else ["rv64"]
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+def test_soak(start, config):
+    boot = start(f"{config}, 4 harts, eight processes at once", f"soak-{config}", config=config,
+                 boot_limit=300)
+    boot.suite(f"soak {SECONDS}", SECONDS + 300)
+    boot.end()

@@ -1,0 +1,285 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Every allocation that loading, attaching and unloading make is refused once:
+ * what fails then fails with its errno, nothing is left behind, and the next
+ * try works.
+ *
+ * /proc/self/fail-nth counts the allocations of this task, of slab objects and
+ * of pages alike, and refuses the nth. With n = 1, 2, 3... until an operation is
+ * over before its nth allocation, all of them are refused one after the other.
+ * An allocation that the kernel can do without leaves the operation a success.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "kselftest.h"
+#include "common.h"
+#include "memory.h"
+
+/* More than any operation allocates. */
+#define MAX_SITES	5000
+
+/* Of the linear map; it is split when a page of it gets another protection. */
+#define LARGE_PAGE	(2UL << 20)
+
+/* Free memory that is left to the operations. */
+#define RESERVE		(256UL << 20)
+
+/* An operation that worked, with a wrong result: not an errno of the kernel's. */
+#define EWRONG		4000
+
+static int nth_fd;
+
+static void write_file(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0 || write(fd, text, strlen(text)) < 0)
+		die("write %s: %s", path, strerror(errno));
+	close(fd);
+}
+
+/* Refuse the nth allocation from here on; none if 0. */
+static void arm(unsigned int nth)
+{
+	char text[16];
+	int length = snprintf(text, sizeof(text), "%u", nth);
+
+	if (pwrite(nth_fd, text, length, 0) != length)
+		die("write /proc/self/fail-nth: %s", strerror(errno));
+}
+
+/* How many allocations are still to be made until one is refused; 0 if it was. */
+static unsigned int armed(void)
+{
+	char text[16] = "";
+
+	if (pread(nth_fd, text, sizeof(text) - 1, 0) <= 0)
+		die("read /proc/self/fail-nth: %s", strerror(errno));
+	return strtoul(text, NULL, 10);
+}
+
+/*
+ * Take what is free of the large pages that were split already, so that the next
+ * operation has to split one, which takes a page table. Pipes hold their data in
+ * pages that cannot be moved, as those of the kernel.
+ */
+static int hold_large_page(void)
+{
+	static const char data[LARGE_PAGE];
+	int fds[2];
+
+	if (pipe(fds) || fcntl(fds[1], F_SETPIPE_SZ, LARGE_PAGE) < 0 ||
+	    write(fds[1], data, LARGE_PAGE) != LARGE_PAGE)
+		die("fill a pipe: %s", strerror(errno));
+	close(fds[1]);
+	return fds[0];
+}
+
+/* The operations return 0 or an errno, and leave nothing that they made. */
+
+static int read_all(const char *path, char *buf, size_t size)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t got;
+	int err = 0;
+
+	if (fd < 0)
+		return errno;
+	while ((got = read(fd, buf, size)) > 0)
+		;
+	if (got < 0)
+		err = errno;
+	close(fd);
+	return err;
+}
+
+static int run_module(void)
+{
+	char answer[16] = "";
+	int fd, err, removed;
+
+	fd = open(TARGET_KO, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return errno;
+	err = syscall(SYS_finit_module, fd, "", 0) ? errno : 0;
+	close(fd);
+	if (err)
+		return err;
+
+	fd = open("/sys/module/" TARGET_MODULE "/parameters/answer", O_RDONLY | O_CLOEXEC);
+	if (fd < 0 || read(fd, answer, sizeof(answer) - 1) < 0)
+		err = errno;
+	else if (strtol(answer, NULL, 10) != TARGET_ANSWER)
+		err = EWRONG;
+	if (fd >= 0)
+		close(fd);
+
+	removed = module_remove(TARGET_MODULE);
+	if (removed) {
+		arm(0);
+		module_unload(TARGET_MODULE);
+	}
+	return err ?: removed;
+}
+
+static int run_kprobe(void)
+{
+	int fd = kprobe_open(PROBED_SYSCALL, 0);
+	int err = 0;
+
+	if (fd < 0)
+		return -fd;
+	syscall(SYS_getppid);
+	if (kprobe_hits(fd) != 1)
+		err = EWRONG;
+	close(fd);
+	return err;
+}
+
+/* An image that cannot be had leaves the program to the interpreter. */
+static int run_bpf(void)
+{
+	int fd = bpf_open(TARGET_ANSWER);
+	unsigned int result;
+	int err;
+
+	if (fd < 0)
+		return -fd;
+	err = bpf_test_run(fd, &result);
+	if (!err && result != TARGET_ANSWER)
+		err = EWRONG;
+	close(fd);
+	return err;
+}
+
+static int run_stats(void)
+{
+	static char text[16384];
+
+	return read_all("/sys/kernel/debug/execmem", text, sizeof(text)) ?:
+	       read_all("/sys/kernel/debug/execmem_areas", text, sizeof(text));
+}
+
+static bool usage_settle(const struct usage *before)
+{
+	bool back = false;
+	int second;
+
+	for (second = 0; !back && second < SETTLE_LIMIT; second++) {
+		struct usage now = usage_read();
+
+		back = usage_is_back(before, &now, second == SETTLE_LIMIT - 1);
+		usage_free(&now);
+		if (!back)
+			sleep(1);
+	}
+	return back;
+}
+
+static void test(const char *what, int (*run)(void))
+{
+	unsigned int survived = 0, refused = 0, wrong = 0, leaked = 0, broken = 0;
+	static int held[MAX_SITES];
+	unsigned int nth, nr = 0;
+	struct usage usage;
+	struct stats stats;
+	bool over = false;
+	int err;
+
+	/* What is kept on purpose is there from now on. */
+	err = run();
+	if (err)
+		die("%s: %s", what, strerror(err));
+	sleep(1);
+	stats = stats_of("total");
+	usage = usage_read();
+
+	for (nth = 1; nth < MAX_SITES; nth++) {
+		if (meminfo_bytes("MemFree") > RESERVE)
+			held[nr++] = hold_large_page();
+		arm(nth);
+		err = run();
+		over = armed();
+		arm(0);
+		if (over)
+			break;
+
+		if (!err) {
+			survived++;
+		} else if (err == ENOMEM) {
+			refused++;
+		} else {
+			ksft_print_msg("allocation %u: %s\n", nth,
+				       err == EWRONG ? "wrong result" : strerror(err));
+			wrong++;
+		}
+		if (!stats_settle("total", &stats)) {
+			ksft_print_msg("allocation %u leaks\n", nth);
+			leaked++;
+			stats = stats_of("total");
+		}
+		err = run();
+		if (err) {
+			ksft_print_msg("after allocation %u: %s\n", nth, strerror(err));
+			broken++;
+		}
+	}
+
+	while (nr)
+		close(held[--nr]);
+
+	ksft_print_msg("%u allocations refused: %u times ENOMEM, %u times it worked without\n",
+		       nth - 1, refused, survived);
+	ksft_test_result(over && !err && refused, "%s: each allocation was refused once\n", what);
+	ksft_test_result(!wrong, "%s: whatever fails says ENOMEM\n", what);
+	ksft_test_result(!leaked && stats_settle("total", &stats),
+			 "%s: the statistics are as before after each\n", what);
+	ksft_test_result(!broken, "%s: the next one works after each\n", what);
+	ksft_test_result(usage_settle(&usage), "%s: no vmalloc area is left\n", what);
+	usage_free(&usage);
+}
+
+int main(void)
+{
+	const struct rlimit files = { 2 * MAX_SITES, 2 * MAX_SITES };
+
+	setlinebuf(stdout);
+	ksft_print_header();
+	if (access("/proc/self/fail-nth", F_OK))
+		ksft_exit_skip("the kernel cannot inject faults\n");
+	ksft_set_plan(20);
+
+	/* Refused or not at the discretion of no chance but our count. */
+	write_file("/sys/kernel/debug/failslab/ignore-gfp-wait", "N");
+	write_file("/sys/kernel/debug/failslab/verbose", "0");
+	write_file("/sys/kernel/debug/fail_page_alloc/ignore-gfp-wait", "N");
+	write_file("/sys/kernel/debug/fail_page_alloc/ignore-gfp-highmem", "N");
+	write_file("/sys/kernel/debug/fail_page_alloc/min-order", "0");
+	write_file("/sys/kernel/debug/fail_page_alloc/verbose", "0");
+	nth_fd = open("/proc/self/fail-nth", O_RDWR | O_CLOEXEC);
+	if (nth_fd < 0)
+		die("open /proc/self/fail-nth: %s", strerror(errno));
+	/* A file descriptor for each allocation that is refused. */
+	if (setrlimit(RLIMIT_NOFILE, &files))
+		die("setrlimit: %s", strerror(errno));
+	/* This program's own page faults are none of its operations' allocations. */
+	if (mlockall(MCL_CURRENT | MCL_FUTURE))
+		die("mlockall: %s", strerror(errno));
+
+	test("module load and unload", run_module);
+	/* Kprobes keep a page of slots; this has another one allocated and freed. */
+	module_load("modules/kprobe_slots.ko");
+	test("kprobe attach and detach", run_kprobe);
+	module_unload("kprobe_slots");
+	test("BPF load and unload", run_bpf);
+	test("statistics", run_stats);
+
+	ksft_finished();
+}
