@@ -29,7 +29,8 @@ def test_hotadd(start):
     # 6.1's pciehp_configure_device() drops reset_lock inside pci_rescan_remove_lock and takes
     # it again, having taken them the other way round: lockdep reports any hot-plugged device.
     boot = start("debug kernel, 2 harts, hot-add, no lockdep", "debug-hotadd", config="debug",
-                 mmu="sv57", harts=2, ports=2, boot_limit=LIMIT, append="lockdep.prove_locking=0")
+                 mmu="sv57", harts=2, ports=2, memory="320M", boot_limit=LIMIT,
+                 append="lockdep.prove_locking=0")
     boot.suite("mapping", LIMIT)
     boot.suite("hotadd add 128", 2 * LIMIT, plug=lambda: boot.guest.plug(0, "128M", 0))
     boot.suite("hotadd refuse", LIMIT, plug=lambda: boot.guest.plug(1, "64M", 1))
