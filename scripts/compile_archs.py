@@ -33,7 +33,7 @@ class Arch(NamedTuple):
 
 
 EVERYWHERE = "MODULES KUNIT EXECMEM_KUNIT_TEST DEBUG_FS FTRACE"
-HOTPLUG = "SPARSEMEM_MANUAL MEMORY_HOTPLUG MEMORY_HOTREMOVE"
+HOTPLUG = "MEMORY_HOTPLUG MEMORY_HOTREMOVE"
 
 ARCHS = (
     Arch("arm", "arm", "arm-linux-gnueabihf-", "multi_v7_defconfig", "KPROBES BPF_JIT KASAN"),
@@ -44,7 +44,7 @@ ARCHS = (
     Arch("parisc64", "parisc64", "hppa64-linux-gnu-", "generic-64bit_defconfig", "KPROBES"),
     Arch("powerpc", "powerpc", "powerpc-linux-gnu-", "pmac32_defconfig", "KPROBES BPF_JIT KASAN FUNCTION_TRACER"),
     Arch("powerpc64", "powerpc", "powerpc64le-linux-gnu-", "ppc64le_defconfig", "KPROBES BPF_JIT FUNCTION_TRACER"),
-    Arch("riscv", "riscv", "riscv64-linux-gnu-", "defconfig", "KPROBES BPF_JIT KASAN VIRT_DRIVERS PCI_RAM " + HOTPLUG),
+    Arch("riscv", "riscv", "riscv64-linux-gnu-", "defconfig", "KPROBES BPF_JIT KASAN VIRT_DRIVERS PCI_RAM SPARSEMEM_MANUAL " + HOTPLUG),
     Arch("riscv32", "riscv", "riscv64-linux-gnu-", "rv32_defconfig", "KPROBES BPF_JIT"),
     Arch("s390", "s390", "s390x-linux-gnu-", "defconfig", "KPROBES BPF_JIT KASAN FUNCTION_TRACER"),
     Arch("sparc", "sparc", "sparc64-linux-gnu-", "sparc32_defconfig", "BPF_JIT"),

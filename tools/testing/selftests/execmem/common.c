@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "kselftest.h"
@@ -137,16 +138,16 @@ struct stats stats_of(const char *type)
 
 bool stats_settle(const char *type, const struct stats *before)
 {
+	const time_t start = time(NULL);
 	struct stats now;
-	int tries;
 
-	for (tries = 0; tries < SETTLE_LIMIT * 1000; tries++) {
+	do {
 		now = stats_of(type);
 		if (now.live == before->live && now.asked == before->asked &&
 		    now.used == before->used)
 			return true;
 		usleep(1000);
-	}
+	} while (time(NULL) - start <= SETTLE_LIMIT);
 	ksft_print_msg("%s: %lu allocations of %lu bytes are live, %lu of %lu before\n", type,
 		       now.live, now.used, before->live, before->used);
 	return false;
