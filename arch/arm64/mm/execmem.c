@@ -9,7 +9,6 @@
 #include <linux/moduleloader.h>
 #include <linux/sizes.h>
 
-#include <asm/module.h>
 #include <asm/sections.h>
 
 static struct execmem_params execmem_params __ro_after_init;

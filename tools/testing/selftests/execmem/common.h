@@ -80,7 +80,7 @@ struct stats {
 
 /* Of a type as the file names it, or of "total". */
 struct stats stats_of(const char *type);
-/* True as soon as as much is live as was, false if that takes too long. */
+/* True once what is live is what was @before, false if that takes too long. */
 bool stats_settle(const char *type, const struct stats *before);
 
 /* The address of a symbol in /proc/kallsyms, 0 if there is none. */

@@ -190,7 +190,8 @@ static void test_others(void)
 
 	set_jit("0");
 	fd = load_large(0);
-	ksft_test_result(fd == -ENOMEM, "then, with the JIT off, a program is refused with ENOMEM\n");
+	ksft_test_result(fd == -ENOMEM,
+			 "then, with the JIT off, a program is refused with ENOMEM\n");
 	set_jit("1");
 	fd = load_large(0);
 	ksft_test_result(fd == -ENOMEM, "and with the JIT on\n");
