@@ -32,25 +32,27 @@ class Arch(NamedTuple):
         return f"arch/{'parisc' if self.arch == 'parisc64' else self.arch}/"
 
 
-EVERYWHERE = "MODULES KUNIT EXECMEM_KUNIT_TEST DEBUG_FS FTRACE"
+EVERYWHERE = "MODULES KUNIT EXECMEM_KUNIT_TEST DEBUG_FS"
 HOTPLUG = "MEMORY_HOTPLUG MEMORY_HOTREMOVE"
 
 ARCHS = (
-    Arch("arm", "arm", "arm-linux-gnueabihf-", "multi_v7_defconfig", "KPROBES BPF_JIT KASAN"),
-    Arch("arm64", "arm64", "aarch64-linux-gnu-", "defconfig", "KPROBES BPF_JIT KASAN FUNCTION_TRACER " + HOTPLUG),
-    Arch("mips", "mips", "mipsel-linux-gnu-", "malta_defconfig", "KPROBES BPF_JIT"),
-    Arch("mips64", "mips", "mips64el-linux-gnuabi64-", "loongson3_defconfig", "KPROBES BPF_JIT FUNCTION_TRACER"),
-    Arch("parisc", "parisc", "hppa-linux-gnu-", "generic-32bit_defconfig", "KPROBES"),
-    Arch("parisc64", "parisc64", "hppa64-linux-gnu-", "generic-64bit_defconfig", "KPROBES"),
-    Arch("powerpc", "powerpc", "powerpc-linux-gnu-", "pmac32_defconfig", "KPROBES BPF_JIT KASAN FUNCTION_TRACER"),
-    Arch("powerpc64", "powerpc", "powerpc64le-linux-gnu-", "ppc64le_defconfig", "KPROBES BPF_JIT FUNCTION_TRACER"),
-    Arch("riscv", "riscv", "riscv64-linux-gnu-", "defconfig", "KPROBES BPF_JIT KASAN VIRT_DRIVERS PCI_RAM SPARSEMEM_MANUAL " + HOTPLUG),
-    Arch("riscv32", "riscv", "riscv64-linux-gnu-", "rv32_defconfig", "KPROBES BPF_JIT"),
-    Arch("s390", "s390", "s390x-linux-gnu-", "defconfig", "KPROBES BPF_JIT KASAN FUNCTION_TRACER"),
+    Arch("arm", "arm", "arm-linux-gnueabihf-", "multi_v7_defconfig", "FTRACE KPROBES BPF_JIT KASAN"),
+    Arch("arm64", "arm64", "aarch64-linux-gnu-", "defconfig", "FTRACE KPROBES BPF_JIT KASAN FUNCTION_TRACER " + HOTPLUG),
+    Arch("mips", "mips", "mipsel-linux-gnu-", "malta_defconfig", "FTRACE KPROBES BPF_JIT"),
+    Arch("mips64", "mips", "mips64el-linux-gnuabi64-", "loongson3_defconfig", "FTRACE KPROBES BPF_JIT FUNCTION_TRACER"),
+    Arch("parisc", "parisc", "hppa-linux-gnu-", "generic-32bit_defconfig", "FTRACE KPROBES"),
+    Arch("parisc64", "parisc64", "hppa64-linux-gnu-", "generic-64bit_defconfig", "FTRACE KPROBES"),
+    Arch("powerpc", "powerpc", "powerpc-linux-gnu-", "pmac32_defconfig", "FTRACE KPROBES BPF_JIT KASAN FUNCTION_TRACER"),
+    Arch("powerpc-8xx", "powerpc", "powerpc-linux-gnu-", "mpc885_ads_defconfig", "FTRACE KPROBES"),
+    Arch("powerpc64", "powerpc", "powerpc64le-linux-gnu-", "ppc64le_defconfig", "FTRACE KPROBES BPF_JIT FUNCTION_TRACER"),
+    Arch("riscv", "riscv", "riscv64-linux-gnu-", "defconfig", "FTRACE KPROBES BPF_JIT KASAN VIRT_DRIVERS PCI_RAM SPARSEMEM_MANUAL " + HOTPLUG),
+    Arch("riscv32", "riscv", "riscv64-linux-gnu-", "rv32_defconfig", "FTRACE KPROBES BPF_JIT"),
+    Arch("s390", "s390", "s390x-linux-gnu-", "defconfig", "FTRACE KPROBES BPF_JIT KASAN FUNCTION_TRACER"),
     Arch("sparc", "sparc", "sparc64-linux-gnu-", "sparc32_defconfig", "BPF_JIT"),
-    Arch("sparc64", "sparc", "sparc64-linux-gnu-", "sparc64_defconfig", "KPROBES BPF_JIT FUNCTION_TRACER"),
-    Arch("i386", "x86", "x86_64-linux-gnu-", "i386_defconfig", "KPROBES BPF_JIT FUNCTION_TRACER"),
-    Arch("x86_64", "x86", "x86_64-linux-gnu-", "x86_64_defconfig", "KPROBES BPF_JIT KASAN FUNCTION_TRACER"),
+    Arch("sparc64", "sparc", "sparc64-linux-gnu-", "sparc64_defconfig", "FTRACE KPROBES BPF_JIT FUNCTION_TRACER"),
+    Arch("i386", "x86", "x86_64-linux-gnu-", "i386_defconfig", "FTRACE KPROBES BPF_JIT FUNCTION_TRACER"),
+    Arch("x86_64", "x86", "x86_64-linux-gnu-", "x86_64_defconfig",
+         "FTRACE KPROBES BPF_JIT KASAN FUNCTION_TRACER HYPERVISOR_GUEST HYPERV"),
 )
 # Debian 12 has no compiler for these.
 NO_COMPILER = ("arch/loongarch/", "arch/nios2/")
@@ -69,9 +71,12 @@ def base_commit():
 
 
 def touched():
-    """The source files of the kernel that the series adds or changes."""
+    """The source files of the kernel that the series adds or changes, but those that
+    another one of them includes."""
     files = git_linux("diff", "--name-only", "--diff-filter=d", base_commit(), "HEAD").split()
-    return [path for path in files if path.endswith((".c", ".S")) and not path.startswith("tools/")]
+    files = [path for path in files if path.endswith((".c", ".S")) and not path.startswith("tools/")]
+    text = "".join((LINUX / path).read_text() for path in files)
+    return [path for path in files if f'#include "{Path(path).name}"' not in text]
 
 
 class Build:
@@ -113,19 +118,31 @@ class Build:
             raise Unbuildable(f"olddefconfig (did not take effect: {' '.join(missing)})")
         return lines
 
-    def configured(self, paths):
-        """The objects of those source files that the configuration has."""
+    def listed(self, directory):
+        """What kbuild makes in a directory, and the text of its makefile."""
+        for name in ("Kbuild", "Makefile"):
+            if (self.source / directory / name).exists():
+                break
+        else:
+            return [], ""
         listing = self.out / "objects.mk"
         write_file(listing, b"list:\n\t@echo $(real-obj-y) $(real-obj-m) $(lib-y) $(extra-y)\n")
+        done = subprocess.run(
+            ["make", "-s", "-f", self.source / "scripts/Makefile.build", "-f", listing, f"obj={directory}",
+             f"srctree={self.source}", "objtree=.", f"SRCARCH={self.arch.directory.split('/')[1]}",
+             "need-builtin=1", "need-modorder=1", "list"],
+            cwd=self.out, env=self.env, capture_output=True, text=True)
+        return done.stdout.split(), (self.source / directory / name).read_text()
+
+    def configured(self, paths):
+        """The objects of those source files that the configuration has."""
         objects = set()
         for directory in {str(Path(path).parent) for path in paths}:
-            if (self.source / directory / "Makefile").exists() or (self.source / directory / "Kbuild").exists():
-                done = subprocess.run(
-                    ["make", "-s", "-f", self.source / "scripts/Makefile.build", "-f", listing, f"obj={directory}",
-                     f"srctree={self.source}", "objtree=.", f"SRCARCH={self.arch.directory.split('/')[1]}",
-                     "need-builtin=1", "need-modorder=1", "list"],
-                    cwd=self.out, env=self.env, capture_output=True, text=True)
-                objects.update(done.stdout.split())
+            # A directory of an option that is off would list its objects nevertheless.
+            parent = str(Path(directory).parent)
+            above, text = self.listed(parent) if parent != "." else ([], "")
+            if not re.search(rf"= *{Path(directory).name}/", text) or f"{directory}/built-in.a" in above:
+                objects.update(self.listed(directory)[0])
         wanted = [str(Path(path).with_suffix(".o")) for path in paths if (self.source / path).exists()]
         return sorted(objects.intersection(wanted))
 
