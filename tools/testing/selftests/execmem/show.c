@@ -101,5 +101,5 @@ int main(int argc, char **argv)
 		return main_memory(strtoul(argv[2], NULL, 10) << 20);
 	if (!strcmp(mode, "insert"))
 		return main_insert(argv[2], argc > 3 ? argv[3] : "");
-	die("usage: show symbol NAME | module NAME | bpf COUNT [COMMAND] | memory MIB | insert PATH");
+	die("usage: show symbol NAME|module NAME|bpf COUNT [COMMAND]|memory MIB|insert PATH");
 }
