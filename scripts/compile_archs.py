@@ -129,12 +129,13 @@ class Build:
                 break
         else:
             return [], ""
+        bits = 64 if "CONFIG_64BIT=y\n" in (self.out / ".config").read_text() else 32
         listing = self.out / "objects.mk"
         write_file(listing, b"list:\n\t@echo $(real-obj-y) $(real-obj-m) $(lib-y) $(extra-y)\n")
         done = subprocess.run(
             ["make", "-s", "-f", self.source / "scripts/Makefile.build", "-f", listing, f"obj={directory}",
              f"srctree={self.source}", "objtree=.", f"SRCARCH={self.arch.directory.split('/')[1]}",
-             "need-builtin=1", "need-modorder=1", "list"],
+             f"BITS={bits}", "need-builtin=1", "need-modorder=1", "list"],
             cwd=self.out, env=self.env, capture_output=True, text=True)
         return done.stdout.split(), (self.source / directory / name).read_text()
 
@@ -145,7 +146,7 @@ class Build:
             # A directory of an option that is off would list its objects nevertheless.
             parent = str(Path(directory).parent)
             above, text = self.listed(parent) if parent != "." else ([], "")
-            if not re.search(rf"= *{Path(directory).name}/", text) or f"{directory}/built-in.a" in above:
+            if not above or not re.search(rf"= *{Path(directory).name}/", text) or f"{directory}/built-in.a" in above:
                 objects.update(self.listed(directory)[0])
         wanted = [str(Path(path).with_suffix(".o")) for path in paths if (self.source / path).exists()]
         return sorted(objects.intersection(wanted))
