@@ -36,3 +36,20 @@ def test_hotadd(start):
     boot.suite("hotadd refuse", LIMIT, plug=lambda: boot.guest.plug(1, "64M", 1))
     boot.suite("hotadd bad", LIMIT)
     boot.end()
+
+
+def test_pgd(start):
+    boot = start("debug kernel, 2 harts, an older process, no lockdep", "debug-pgd", config="debug",
+                 mmu="sv57", harts=2, ports=1, boot_limit=LIMIT, append="lockdep.prove_locking=0")
+    boot.suite("pgd 512", LIMIT, plug=lambda: boot.guest.plug(0, "512M", 0))
+    boot.end()
+
+
+def test_seen_and_full(start):
+    # One hart: filling a page with slots stops the machine thousands of times.
+    boot = start("debug kernel, 1 hart, statistics and full windows", "debug-full", config="debug",
+                 harts=1, boot_limit=LIMIT, append="rcupdate.rcu_expedited=1")
+    boot.suite("stats", 3 * LIMIT)
+    boot.suite("dispatcher", LIMIT)
+    boot.suite("full", LIMIT)
+    boot.end()
