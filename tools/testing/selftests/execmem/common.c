@@ -256,6 +256,22 @@ void usage_free(struct usage *usage)
 	free(usage->callers);
 }
 
+bool usage_settle(const struct usage *before)
+{
+	bool back = false;
+	int second;
+
+	for (second = 0; !back && second < SETTLE_LIMIT; second++) {
+		struct usage now = usage_read();
+
+		back = usage_is_back(before, &now, second == SETTLE_LIMIT - 1);
+		usage_free(&now);
+		if (!back)
+			sleep(1);
+	}
+	return back;
+}
+
 bool have_modules(void)
 {
 	return !access("/proc/modules", F_OK);
@@ -356,10 +372,10 @@ static int sys_bpf(enum bpf_cmd cmd, union bpf_attr *attr, const char *what)
 	return ret;
 }
 
-int bpf_load_insns(const struct bpf_insn *insns, size_t nr)
+int bpf_load_insns(enum bpf_prog_type type, const struct bpf_insn *insns, size_t nr)
 {
 	union bpf_attr attr = {
-		.prog_type = BPF_PROG_TYPE_SOCKET_FILTER,
+		.prog_type = type,
 		.insns = (uintptr_t)insns,
 		.insn_cnt = nr,
 		.license = (uintptr_t)"GPL",
@@ -378,7 +394,7 @@ int bpf_open(int value)
 		{ .code = BPF_JMP | BPF_EXIT },
 	};
 
-	return bpf_load_insns(insns, ARRAY_SIZE(insns));
+	return bpf_load_insns(BPF_PROG_TYPE_SOCKET_FILTER, insns, ARRAY_SIZE(insns));
 }
 
 int bpf_load(int value)
@@ -390,14 +406,14 @@ int bpf_load(int value)
 	return fd;
 }
 
-int bpf_test_run(int fd, unsigned int *result)
+int bpf_test_run(int fd, unsigned int repeat, unsigned int *result)
 {
 	char packet[64] = { 0 };
 	union bpf_attr attr = {
 		.test.prog_fd = fd,
 		.test.data_in = (uintptr_t)packet,
 		.test.data_size_in = sizeof(packet),
-		.test.repeat = 1,
+		.test.repeat = repeat,
 	};
 	int err = syscall(SYS_bpf, BPF_PROG_TEST_RUN, &attr, sizeof(attr)) ? errno : 0;
 
@@ -408,7 +424,7 @@ int bpf_test_run(int fd, unsigned int *result)
 unsigned int bpf_run(int fd)
 {
 	unsigned int result;
-	int err = bpf_test_run(fd, &result);
+	int err = bpf_test_run(fd, 1, &result);
 
 	if (err)
 		die("BPF test run: %s", strerror(err));

@@ -9,12 +9,11 @@
 #ifndef SELFTESTS_EXECMEM_COMMON_H
 #define SELFTESTS_EXECMEM_COMMON_H
 
+#include <linux/bpf.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
-
-struct bpf_insn;
 
 #define PAGE_SIZE	4096UL
 #define BPF_WINDOW	(128UL << 20)
@@ -107,6 +106,8 @@ struct usage usage_read(void);
 /* True if nobody has more in @now than in @before; @say names who has. */
 bool usage_is_back(const struct usage *before, const struct usage *now, bool say);
 void usage_free(struct usage *usage);
+/* True as soon as it is, false if that takes too long. */
+bool usage_settle(const struct usage *before);
 
 /* Whether the kernel can load modules at all. */
 bool have_modules(void);
@@ -129,14 +130,14 @@ int kprobe_attach(const char *function);
 unsigned long kprobe_hits(int fd);
 
 /* Returns a file descriptor or a negative errno. */
-int bpf_load_insns(const struct bpf_insn *insns, size_t nr);
+int bpf_load_insns(enum bpf_prog_type type, const struct bpf_insn *insns, size_t nr);
 /* A BPF program that calls a helper and returns @value. */
 int bpf_load(int value);
 /* The same, but returns the negative errno if it fails. */
 int bpf_open(int value);
 unsigned int bpf_run(int fd);
-/* Runs it for @result; returns 0 or the errno. */
-int bpf_test_run(int fd, unsigned int *result);
+/* Runs it @repeat times for @result; returns 0 or the errno. */
+int bpf_test_run(int fd, unsigned int repeat, unsigned int *result);
 /* The address of its JIT image, 0 if there is none. */
 unsigned long bpf_address(int fd);
 /* The bytes of it, 0 if there is none. */

@@ -5,12 +5,9 @@
  * without dispatchers (all but x86) allocates it as well, and then keeps calling
  * programs through a pointer.
  */
-#include <errno.h>
 #include <linux/bpf.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "kselftest.h"
@@ -21,43 +18,27 @@
 /* More than once, or the kernel does not bother with the dispatcher. */
 #define REPEAT	1000
 
-static int sys_bpf(enum bpf_cmd cmd, union bpf_attr *attr, const char *what)
-{
-	int ret = syscall(SYS_bpf, cmd, attr, sizeof(*attr));
-
-	if (ret < 0)
-		die("XDP program: %s: %s", what, strerror(errno));
-	return ret;
-}
-
 static int xdp_load(int value)
 {
 	const struct bpf_insn insns[] = {
 		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = value },
 		{ .code = BPF_JMP | BPF_EXIT },
 	};
-	union bpf_attr attr = {
-		.prog_type = BPF_PROG_TYPE_XDP,
-		.insns = (uintptr_t)insns,
-		.insn_cnt = 2,
-		.license = (uintptr_t)"GPL",
-	};
+	int fd = bpf_load_insns(BPF_PROG_TYPE_XDP, insns, ARRAY_SIZE(insns));
 
-	return sys_bpf(BPF_PROG_LOAD, &attr, "load");
+	if (fd < 0)
+		die("load an XDP program: %s", strerror(-fd));
+	return fd;
 }
 
 static unsigned int xdp_run(int fd)
 {
-	char packet[64] = { 0 };
-	union bpf_attr attr = {
-		.test.prog_fd = fd,
-		.test.data_in = (uintptr_t)packet,
-		.test.data_size_in = sizeof(packet),
-		.test.repeat = REPEAT,
-	};
+	unsigned int result;
+	int err = bpf_test_run(fd, REPEAT, &result);
 
-	sys_bpf(BPF_PROG_TEST_RUN, &attr, "test run");
-	return attr.test.retval;
+	if (err)
+		die("run an XDP program: %s", strerror(err));
+	return result;
 }
 
 /* Live allocations of the dispatcher's. */

@@ -154,7 +154,7 @@ static int run_bpf(void)
 
 	if (fd < 0)
 		return -fd;
-	err = bpf_test_run(fd, &result);
+	err = bpf_test_run(fd, 1, &result);
 	if (!err && result != TARGET_ANSWER)
 		err = EWRONG;
 	close(fd);
@@ -167,22 +167,6 @@ static int run_stats(void)
 
 	return read_all("/sys/kernel/debug/execmem", text, sizeof(text)) ?:
 	       read_all("/sys/kernel/debug/execmem_areas", text, sizeof(text));
-}
-
-static bool usage_settle(const struct usage *before)
-{
-	bool back = false;
-	int second;
-
-	for (second = 0; !back && second < SETTLE_LIMIT; second++) {
-		struct usage now = usage_read();
-
-		back = usage_is_back(before, &now, second == SETTLE_LIMIT - 1);
-		usage_free(&now);
-		if (!back)
-			sleep(1);
-	}
-	return back;
 }
 
 /* What fails says ENOMEM, or @other. */

@@ -40,8 +40,6 @@
 /* Programs and maps that are open at the same time; some 400 are needed. */
 #define MAX_FDS		4000
 
-#define SETTLE_LIMIT	30	/* seconds; RCU and a worker free what is closed */
-
 static int fds[MAX_FDS];
 static size_t nr_fds;
 
@@ -73,7 +71,7 @@ static int load_large(int value)
 			.code = BPF_ALU | BPF_END | BPF_TO_BE, .dst_reg = BPF_REG_0, .imm = 64
 		};
 	insns[i] = (struct bpf_insn){ .code = BPF_JMP | BPF_EXIT };
-	return bpf_load_insns(insns, ARRAY_SIZE(insns));
+	return bpf_load_insns(BPF_PROG_TYPE_SOCKET_FILTER, insns, ARRAY_SIZE(insns));
 }
 
 static void set_jit(const char *value)
@@ -203,20 +201,10 @@ static void test_others(void)
 static void test_all_back(const struct usage *before)
 {
 	unsigned long image, end = bpf_window_end();
-	struct usage now;
-	int fd, second;
-	bool back;
+	int fd;
 
 	close_all();
-	for (second = 0; second < SETTLE_LIMIT; second++) {
-		now = usage_read();
-		back = usage_is_back(before, &now, second == SETTLE_LIMIT - 1);
-		usage_free(&now);
-		if (back)
-			break;
-		sleep(1);
-	}
-	ksft_test_result(back, "afterwards /proc/vmallocinfo is as before\n");
+	ksft_test_result(usage_settle(before), "afterwards /proc/vmallocinfo is as before\n");
 
 	fd = bpf_load(TARGET_ANSWER);
 	image = bpf_address(fd);

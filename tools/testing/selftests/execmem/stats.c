@@ -34,16 +34,24 @@ struct area {
 	char type[16];
 };
 
+static struct area area_of_line(const char *line)
+{
+	struct area area;
+
+	if (sscanf(line, "0x%lx-0x%lx %15s %lu", &area.start, &area.end, area.type,
+		   &area.asked) != 4)
+		die("%s: cannot read \"%s\"", AREAS, line);
+	return area;
+}
+
 /* The area that holds @addr; all zeroes if none does. */
 static struct area area_of(unsigned long addr)
 {
 	char *text = read_file(AREAS), *line, *rest = text;
-	struct area area;
 
 	while ((line = strsep(&rest, "\n")) && *line) {
-		if (sscanf(line, "0x%lx-0x%lx %15s %lu", &area.start, &area.end, area.type,
-			   &area.asked) != 4)
-			die("%s: cannot read \"%s\"", AREAS, line);
+		struct area area = area_of_line(line);
+
 		if (addr >= area.start && addr < area.end) {
 			free(text);
 			return area;
@@ -65,11 +73,8 @@ static bool areas_agree(void)
 		char *copy = strdup(text);
 
 		for (rest = copy; (line = strsep(&rest, "\n")) && *line;) {
-			struct area area;
+			struct area area = area_of_line(line);
 
-			if (sscanf(line, "0x%lx-0x%lx %15s %lu", &area.start, &area.end,
-				   area.type, &area.asked) != 4)
-				die("%s: cannot read \"%s\"", AREAS, line);
 			if (strcmp(types[i], "total") && strcmp(types[i], area.type))
 				continue;
 			sum.live++;
