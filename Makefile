@@ -24,6 +24,7 @@ help:
 	@echo 'make soak        load and unload at random, half an hour on each of two kernels'
 	@echo 'make check       checkpatch, sparse and lint over the series and the scripts'
 	@echo 'make check-arch  compile the series for other architectures, boot x86_64 and arm64'
+	@echo 'make qemu        QEMU with virtio-mem on RISC-V -> build/parts/qemu; make test uses it'
 	@echo 'make tree        base kernel + patches/series -> build/linux, one commit a line'
 	@echo 'make refresh     changed commits in build/linux -> patches/ and the new files'
 	@echo 'make series      mail-ready patches with a cover letter -> build/series'
@@ -32,7 +33,7 @@ help:
 	@echo 'Variables, on the command line or in the environment:'
 	@echo '  BITS=32                      make run boots 32-bit RISC-V (64)'
 	@echo '  LINUX=/path/to/linux-6.1.y   base kernel: tree or tarball (Debian'\''s linux-source-6.1)'
-	@echo '  QEMU=/path/to/qemu-system-riscv64                         (Debian'\''s, 7.2 and 10)'
+	@echo '  QEMU=/path/to/qemu-system-riscv64                         (Debian'\''s, and make qemu'\''s)'
 	@echo '  BUSYBOX=/path/to/busybox     static, for riscv64          (Debian 13'\''s)'
 	@echo '  CROSS_COMPILE=prefix-        compiler and its C library   (riscv64-linux-gnu-)'
 	@echo '  SIGNOFF="Name <mail>"        signs off what make series exports'
@@ -65,8 +66,12 @@ run: kernel parts
 	@scripts/initramfs build/out/rv$(BITS)
 	@scripts/run.py rv$(BITS)
 
-test: kernels
-	@scripts/fetch busybox opensbi qemu rv32
+qemu:
+	@scripts/setup qemu
+	@scripts/fetch qemu
+
+test: kernels qemu
+	@scripts/fetch busybox opensbi rv32
 	@for config in $(CONFIGS); do scripts/initramfs build/out/$$config || exit; done
 	@/usr/bin/python3 -B -m pytest scripts/tests
 
@@ -89,4 +94,4 @@ check-arch: tree
 clean:
 	@rm -rf build/out build/guest build/initramfs-* build/log build/series
 
-.PHONY: help setup parts tree refresh series kernel kernels run test soak check check-arch clean
+.PHONY: help setup parts tree refresh series kernel kernels qemu run test soak check check-arch clean
