@@ -21,7 +21,7 @@ from lib import BUILD, LOG
 from machine import machine_of
 
 # The emulator with the CPU properties that choose the paging mode.
-QEMU_MODES = BUILD / "parts/qemu/usr/bin/qemu-system-riscv64"
+QEMU_MODES = BUILD / "parts/qemu/qemu-system-riscv64"
 ROMS = pathlib.Path("/usr/share/qemu")
 CPU = {"sv57": "rv64", "sv48": "rv64,sv57=off", "sv39": "rv64,sv57=off,sv48=off"}
 
@@ -34,8 +34,8 @@ FAULT = re.compile(
     r"Kernel panic|kernel BUG at|\bBUG: |\bWARNING: |\bOops\b|Unable to handle kernel"
     r"|KASAN:|UBSAN:|kmemleak: \d+ new|possible (circular|recursive|irq) .*lock"
     r"|INFO: (task|rcu)|rcu: INFO|soft lockup|bad page|Bad page|unhandled signal")
-# The KUnit suite of execmem says when it provokes one.
-EXPECTED = re.compile(r"execmem_kunit: (begin|end) expected warning")
+# Tests in the kernel say when they provoke one.
+EXPECTED = re.compile(r"(?:execmem_kunit|hotplug_range): (begin|end) expected (?:warning|report)")
 PANIC = re.compile(r"Kernel panic - not syncing|---\[ end Kernel panic")
 
 
@@ -95,7 +95,7 @@ class Monitor:
 class Guest:
     """One boot. Use it as a context manager: the boot always ends with it."""
 
-    def __init__(self, name, out, mmu=None, harts=4, memory="512M", ports=0, append="",
+    def __init__(self, name, out, mmu=None, harts=4, memory="512M", ports=0, append="", devices=(),
                  boot_limit=BOOT_LIMIT):
         self.log = LOG / f"{name}.log"
         self.faults = []
@@ -108,7 +108,7 @@ class Guest:
         self.log.parent.mkdir(parents=True, exist_ok=True)
         self.logfile = open(self.log, "w", encoding="utf-8", errors="replace")
         try:
-            command = self.command(pathlib.Path(out), mmu, harts, memory, ports, append)
+            command = self.command(pathlib.Path(out), mmu, harts, memory, ports, append, devices)
             self.logfile.write("# " + " ".join(command) + "\n")
             self.child = pexpect.spawn(command[0], command[1:], encoding="utf-8",
                                        codec_errors="replace", timeout=BOOT_LIMIT, echo=False)
@@ -119,7 +119,7 @@ class Guest:
             self.close()
             raise
 
-    def command(self, out, mmu, harts, memory, ports, append):
+    def command(self, out, mmu, harts, memory, ports, append, devices):
         machine = machine_of(out.name)
         qemu = machine.qemu
         if mmu and not os.environ.get("QEMU"):
@@ -147,7 +147,8 @@ class Guest:
             for port in range(ports):
                 command += ["-device",
                             f"pcie-root-port,id=rp{port},chassis={port + 1},slot={port + 1}"]
-        return command + ["-append", " ".join(arguments).strip()]
+        # Behind the ports, where they may be plugged in.
+        return command + [*devices, "-append", " ".join(arguments).strip()]
 
     def boot(self, limit):
         try:
@@ -219,13 +220,23 @@ class Guest:
         """What the kernel logged since the last call; most of it is not on the console."""
         return self.output("dmesg -c").splitlines()
 
-    def plug(self, port, size, name):
+    def plug(self, port, size, name, more=""):
         """Hot-add memory behind a root port; returns the monitor's lines."""
         lines = [f"object_add memory-backend-ram,id=m{name},size={size}",
-                 f"device_add ivshmem-plain,id=d{name},memdev=m{name},bus=rp{port}"]
+                 f"device_add ivshmem-plain,id=d{name},memdev=m{name},bus=rp{port}{more}"]
         for line in lines:
             self.monitor.type(line)
         return lines
+
+    def wait_unplugged(self, name, limit=COMMAND_LIMIT):
+        """Wait until the guest has let go of a device, and drop its memory."""
+        deadline = time.monotonic() + limit
+        while any(device["name"] == f"d{name}" for device in
+                  self.monitor.execute("qom-list", path="/machine/peripheral")):
+            if time.monotonic() > deadline:
+                raise GuestError(f"device d{name} is still there after {limit} s")
+            time.sleep(0.1)
+        self.monitor.type(f"object_del m{name}")
 
     def interact(self):
         """Give the terminal to the guest's shell until QEMU ends."""

@@ -119,6 +119,17 @@ def hot_add(guest):
           "none of the memory in use is hot-added")
 
 
+def hot_remove(guest):
+    before = memory_total(guest)
+    print("(qemu) device_del d0")
+    guest.monitor.type("device_del d0")
+    print("(the slot takes five seconds to react)", flush=True)
+    guest.wait_unplugged(0)
+    show(guest, "dmesg | grep 'pci_ram .*removed'")
+    after = memory_total(guest)
+    check(after == before - (HOT_ADD << 10), f"MemTotal shrank by {before - after} kB")
+
+
 SECTIONS = [
     ("The kernel and its address map", address_map),
     ("A module: text, read-only data and data", module),
@@ -127,7 +138,8 @@ SECTIONS = [
     ("Executable memory: who has how much of it, and where", seen),
 ]
 if NAME == "rv64":
-    SECTIONS.append((f"{HOT_ADD} MiB hot-added through the QEMU monitor", hot_add))
+    SECTIONS += [(f"{HOT_ADD} MiB hot-added through the QEMU monitor", hot_add),
+                 ("The same memory, removed", hot_remove)]
 
 
 def tour(guest):
@@ -147,7 +159,8 @@ def tour(guest):
 def main():
     if NAME not in CODE_AREA:
         die(f"there is no tour of '{NAME}' (only of {', '.join(CODE_AREA)})")
-    with Guest("run", BUILD / "out" / NAME, ports=int(NAME == "rv64")) as guest:
+    with Guest("run", BUILD / "out" / NAME, ports=int(NAME == "rv64"),
+               append="memhp_default_state=online_movable" if NAME == "rv64" else "") as guest:
         failed = tour(guest)
         if guest.faults:
             failed.append("a quiet console")

@@ -74,8 +74,9 @@ class Boot:
     def __init__(self, guest):
         self.guest = guest
 
-    def suite(self, command, limit, plug=None):
-        """Run a program that prints KTAP; call plug when it asks for memory."""
+    def suite(self, command, limit, **cues):
+        """Run a program that prints KTAP. When it says "# plug memory now", plug is called,
+        and so on for other words."""
         ktap = Ktap()
 
         def on_line(line):
@@ -83,8 +84,9 @@ class Boot:
                 REPORT.point(point)
             if line.startswith("# ") and not line.startswith("# Totals"):
                 REPORT.say(f"        {line[2:]}")
-                if plug and line == "# plug memory now":
-                    plug()
+                cue = re.fullmatch(r"# (\w+) memory now", line)
+                if cue and cue[1] in cues:
+                    cues[cue[1]]()
 
         REPORT.say(f" {command}")
         try:

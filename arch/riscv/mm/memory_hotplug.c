@@ -15,16 +15,28 @@
 #include "kasan_hotplug.h"
 #include "kernel_unmap.h"
 
+/*
+ * Sv57 has a direct map of 31 PiB, with 126 page tables behind its PGD entries.
+ * This is as much as x86-64 can have with its five levels.
+ */
+#define MAX_MAPPABLE	(4ULL << 50)
+
 /**
- * arch_get_mappable_range - the physical addresses the direct map can hold
+ * arch_get_mappable_range - the physical addresses that memory may have
+ *
+ * What the direct map can hold, within reason. For this range, and no other, the
+ * page tables behind the PGD entries of the direct map, of vmemmap and of the KASAN
+ * shadow are preallocated, see pgd_prealloc.c.
  *
  * Return: the range, both ends included.
  */
 struct range arch_get_mappable_range(void)
 {
+	phys_addr_t start = __pa(PAGE_OFFSET), end = __pa(DIRECT_MAP_END - 1);
+
 	return (struct range){
-		.start	= __pa(PAGE_OFFSET),
-		.end	= __pa(DIRECT_MAP_END - 1),
+		.start	= start,
+		.end	= min_t(u64, end, start + MAX_MAPPABLE - 1),
 	};
 }
 

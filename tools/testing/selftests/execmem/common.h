@@ -150,4 +150,10 @@ unsigned long bpf_window_end(void);
 
 void pin_to_cpu(int cpu);
 
+/* Refuse the nth allocation that this process makes from here on; none if 0. */
+void fail_prepare(void);
+void fail_nth(unsigned int nth);
+/* How many allocations are still to be made until one is refused; 0 if it was. */
+unsigned int fail_pending(void);
+
 #endif /* SELFTESTS_EXECMEM_COMMON_H */

@@ -14,6 +14,7 @@
 
 #include "kselftest.h"
 #include "common.h"
+#include "memory.h"
 
 #define CYCLES		1000U
 
@@ -53,27 +54,6 @@ static void cycle_bpf(void)
 	if (bpf_run(fd) != TARGET_ANSWER)
 		die("the BPF program returned a wrong value");
 	close(fd);
-}
-
-/* Free pages, those that wait in the harts' lists included. */
-static long free_pages(void)
-{
-	char *text, *line;
-	long sum = 0, n;
-	int fd = open("/proc/sys/vm/drop_caches", O_WRONLY | O_CLOEXEC);
-
-	if (fd < 0 || write(fd, "3", 1) != 1)
-		die("drop_caches: %s", strerror(errno));
-	close(fd);
-
-	text = read_file("/proc/zoneinfo");
-	for (line = text; line; line = strchr(line + 1, '\n')) {
-		if (sscanf(line, " pages free %ld", &n) == 1 ||
-		    sscanf(line, " count: %ld", &n) == 1)
-			sum += n;
-	}
-	free(text);
-	return sum;
 }
 
 static void test_cycles(const char *what, void (*cycle)(void), unsigned int cycles)

@@ -37,37 +37,6 @@
 /* The kernel's own, which user space has no name for. */
 #define ENOTSUPP	524
 
-static int nth_fd;
-
-static void write_file(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-
-	if (fd < 0 || write(fd, text, strlen(text)) < 0)
-		die("write %s: %s", path, strerror(errno));
-	close(fd);
-}
-
-/* Refuse the nth allocation from here on; none if 0. */
-static void arm(unsigned int nth)
-{
-	char text[16];
-	int length = snprintf(text, sizeof(text), "%u", nth);
-
-	if (pwrite(nth_fd, text, length, 0) != length)
-		die("write /proc/self/fail-nth: %s", strerror(errno));
-}
-
-/* How many allocations are still to be made until one is refused; 0 if it was. */
-static unsigned int armed(void)
-{
-	char text[16] = "";
-
-	if (pread(nth_fd, text, sizeof(text) - 1, 0) <= 0)
-		die("read /proc/self/fail-nth: %s", strerror(errno));
-	return strtoul(text, NULL, 10);
-}
-
 /*
  * Take what is free of the large pages that were split already, so that the next
  * operation has to split one, which takes a page table. Pipes hold their data in
@@ -126,7 +95,7 @@ static int run_module(void)
 
 	removed = module_remove(TARGET_MODULE);
 	if (removed) {
-		arm(0);
+		fail_nth(0);
 		module_unload(TARGET_MODULE);
 	}
 	return err ?: removed;
@@ -191,10 +160,10 @@ static void test(const char *what, int (*run)(void), int other)
 	for (nth = 1; nth < MAX_SITES; nth++) {
 		if (meminfo_bytes("MemFree") > RESERVE)
 			held[nr++] = hold_large_page();
-		arm(nth);
+		fail_nth(nth);
 		err = run();
-		over = armed();
-		arm(0);
+		over = fail_pending();
+		fail_nth(0);
 		if (over)
 			break;
 
@@ -245,22 +214,10 @@ int main(void)
 		ksft_exit_skip("the kernel cannot inject faults\n");
 	ksft_set_plan(20);
 
-	/* Refused or not at the discretion of no chance but our count. */
-	write_file("/sys/kernel/debug/failslab/ignore-gfp-wait", "N");
-	write_file("/sys/kernel/debug/failslab/verbose", "0");
-	write_file("/sys/kernel/debug/fail_page_alloc/ignore-gfp-wait", "N");
-	write_file("/sys/kernel/debug/fail_page_alloc/ignore-gfp-highmem", "N");
-	write_file("/sys/kernel/debug/fail_page_alloc/min-order", "0");
-	write_file("/sys/kernel/debug/fail_page_alloc/verbose", "0");
-	nth_fd = open("/proc/self/fail-nth", O_RDWR | O_CLOEXEC);
-	if (nth_fd < 0)
-		die("open /proc/self/fail-nth: %s", strerror(errno));
+	fail_prepare();
 	/* A file descriptor for each allocation that is refused. */
 	if (setrlimit(RLIMIT_NOFILE, &files))
 		die("setrlimit: %s", strerror(errno));
-	/* This program's own page faults are none of its operations' allocations. */
-	if (mlockall(MCL_CURRENT | MCL_FUTURE))
-		die("mlockall: %s", strerror(errno));
 
 	test("module load and unload", run_module, ENOMEM);
 	/* Kprobes keep a page of slots; this has another one allocated and freed. */

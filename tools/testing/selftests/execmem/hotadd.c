@@ -5,7 +5,6 @@
  *   hotadd add MIB...	devices of these sizes are plugged: the memory is
  *			accounted, and used
  *   hotadd refuse	a device is plugged that has to be refused
- *   hotadd bad		ranges that add_memory() has to refuse
  *
  * The host plugs when the program says "plug memory now".
  */
@@ -14,7 +13,6 @@
 #include <fcntl.h>
 #include <stdint.h>
 #include <string.h>
-#include <sys/klog.h>
 #include <sys/mman.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
@@ -26,9 +24,7 @@
 #include "memory.h"
 
 #define MIB		0x100000UL
-#define COW_STEP	(2 * MIB)
-#define MEMORY_DIR	"/sys/devices/system/memory"
-#define MAX_BLOCKS	1024
+#define DRIVER		"pci_ram "
 
 static int main_in_range(char **args);
 
@@ -39,45 +35,13 @@ struct state {
 	struct ranges ranges;
 };
 
-static unsigned long block_size(void)
-{
-	char *text = read_file(MEMORY_DIR "/block_size_bytes");
-	unsigned long size = strtoul(text, NULL, 16);
-
-	free(text);
-	return size;
-}
-
-static bool block_path(char *path, size_t size, unsigned long block, const char *file)
-{
-	snprintf(path, size, MEMORY_DIR "/memory%lu%s", block, file);
-	return !access(path, F_OK);
-}
-
-static size_t count_blocks(void)
-{
-	unsigned long block;
-	size_t count = 0;
-	char path[128];
-
-	for (block = 0; block < MAX_BLOCKS; block++)
-		count += block_path(path, sizeof(path), block, "");
-	return count;
-}
-
 static struct state state_read(void)
 {
 	return (struct state){
 		.total = meminfo_bytes("MemTotal"),
-		.blocks = count_blocks(),
+		.blocks = memory_blocks(),
 		.ranges = hot_ranges(),
 	};
-}
-
-static bool state_equal(const struct state *a, const struct state *b)
-{
-	return a->total == b->total && a->blocks == b->blocks && a->ranges.nr == b->ranges.nr &&
-		ranges_size(&a->ranges) == ranges_size(&b->ranges);
 }
 
 /* The ranges that are in @now and not in @before. */
@@ -111,59 +75,17 @@ static bool has_size(const struct ranges *ranges, unsigned long size)
 /* Every block of the ranges is there, online, and in a zone. */
 static bool blocks_online(const struct ranges *ranges)
 {
-	unsigned long size = block_size();
-	unsigned long addr;
-	char path[128], *text;
 	bool good = true;
 	size_t i;
 
 	for (i = 0; i < ranges->nr; i++) {
-		for (addr = ranges->range[i].start; addr < ranges->range[i].end; addr += size) {
-			if (!block_path(path, sizeof(path), addr / size, "/state")) {
-				ksft_print_msg("no block for %#lx\n", addr);
-				return false;
-			}
-			text = read_file(path);
-			good &= !strcmp(text, "online\n");
-			free(text);
+		unsigned long start = ranges->range[i].start;
+		unsigned long size = ranges->range[i].end - start;
 
-			block_path(path, sizeof(path), addr / size, "/valid_zones");
-			text = read_file(path);
-			good &= !strcmp(text, "Normal\n");
-			free(text);
-		}
+		good &= blocks_are(start, size, "state", "online") &&
+			blocks_are(start, size, "valid_zones", "Normal");
 	}
 	return good;
-}
-
-static bool child_succeeds(pid_t child)
-{
-	int status;
-
-	if (child < 0 || waitpid(child, &status, 0) != child)
-		die("fork: %s", strerror(errno));
-	return WIFEXITED(status) && !WEXITSTATUS(status);
-}
-
-/*
- * A child reads all of @memory and writes a part of it, which copies pages; the
- * parent's memory does not change.
- */
-static bool fork_works(char *memory, size_t size)
-{
-	pid_t child;
-	size_t offset;
-
-	fflush(stdout);
-	child = fork();
-	if (!child) {
-		bool good = verify(memory, size);
-
-		for (offset = 0; offset < size; offset += COW_STEP)
-			memory[offset] ^= 0xff;
-		_exit(!good || verify(memory, size));
-	}
-	return child_succeeds(child) && verify(memory, size);
 }
 
 /* Put a copy of this program into a file in memory and run that copy. */
@@ -252,86 +174,22 @@ static void main_add(char **sizes)
 	ksft_test_result(exec_works(&now.ranges), "a program runs from hot-added memory\n");
 }
 
-/* How many lines of the log are the PCI memory driver's. */
-static size_t driver_lines(void)
-{
-	int size = klogctl(10 /* SYSLOG_ACTION_SIZE_BUFFER */, NULL, 0);
-	char *log = calloc(1, size + 1), *line;
-	size_t count = 0;
-
-	if (!log || klogctl(3 /* SYSLOG_ACTION_READ_ALL */, log, size) < 0)
-		die("kernel log: %s", strerror(errno));
-	for (line = log; (line = strstr(line, "pci_ram ")); line++)
-		count++;
-	free(log);
-	return count;
-}
-
 static void main_refuse(void)
 {
 	struct state before = state_read(), now;
-	size_t lines = driver_lines();
+	size_t lines = log_count(DRIVER);
 	int tenths;
 
 	ksft_set_plan(4);
 	printf("# " PLUG_NOW "\n");
-	for (tenths = 0; tenths < 10 * PLUG_LIMIT && driver_lines() == lines; tenths++)
+	for (tenths = 0; tenths < 10 * PLUG_LIMIT && log_count(DRIVER) == lines; tenths++)
 		usleep(100000);
 
 	now = state_read();
-	ksft_test_result(driver_lines() == lines + 1, "pci_ram says why in one line\n");
+	ksft_test_result(log_count(DRIVER) == lines + 1, "pci_ram says why in one line\n");
 	ksft_test_result(now.total == before.total, "MemTotal is as before\n");
 	ksft_test_result(now.ranges.nr == before.ranges.nr, "/proc/iomem has no new System RAM\n");
 	ksft_test_result(now.blocks == before.blocks, "there are no new memory blocks\n");
-}
-
-/*
- * In the order in which 6.1's mm/memory_hotplug.c looks at a range:
- * register_memory_resource() refuses what mhp_range_allowed() does not allow
- * (nothing at all, or outside what the direct map can reach) with -E2BIG and
- * what overlaps a busy resource with -EEXIST; then add_memory_resource() gets
- * -EINVAL from check_hotplug_memory_range() for what is not made of whole
- * blocks.
- */
-static void main_bad(void)
-{
-	const unsigned long block = block_size();
-	const unsigned long nothing_there = 64UL << 30;
-	const struct ranges hot = hot_ranges();
-	struct {
-		const char *what;
-		unsigned long start, size;
-		int err;
-	} cases[] = {
-		{ "an empty range", nothing_there, 0, E2BIG },
-		{ "a range below the direct map", 0, block, E2BIG },
-		{ "a range above the direct map", 3UL << 54, block, E2BIG },
-		{ "a range that wraps around", -block, 2 * block, E2BIG },
-		{ "a range in boot memory", 0x80000000 + block, block, EEXIST },
-		{ "a hot-added range once more", hot.range[0].start, block, EEXIST },
-		{ "an unaligned start", nothing_there + block / 2, block, EINVAL },
-		{ "an unaligned size", nothing_there, block / 2, EINVAL },
-	};
-	struct state before = state_read(), now;
-	char params[80];
-	size_t i;
-	int err;
-
-	if (!hot.nr)
-		die("no memory was hot-added");
-
-	ksft_set_plan(ARRAY_SIZE(cases));
-	for (i = 0; i < ARRAY_SIZE(cases); i++) {
-		snprintf(params, sizeof(params), "start=%lu size=%lu", cases[i].start,
-			 cases[i].size);
-		err = module_insert("modules/hotadd_bad.ko", params);
-		now = state_read();
-		if (err != cases[i].err)
-			ksft_print_msg("%s: %s\n", cases[i].what, strerror(err));
-		ksft_test_result(err == cases[i].err && state_equal(&before, &now),
-				 "%s is refused with %s and changes nothing\n", cases[i].what,
-				 strerrorname_np(cases[i].err));
-	}
 }
 
 int main(int argc, char **argv)
@@ -347,9 +205,7 @@ int main(int argc, char **argv)
 		main_add(argv + 2);
 	else if (!strcmp(mode, "refuse"))
 		main_refuse();
-	else if (!strcmp(mode, "bad"))
-		main_bad();
 	else
-		die("usage: hotadd add MIB... | refuse | bad");
+		die("usage: hotadd add MIB... | refuse");
 	ksft_finished();
 }

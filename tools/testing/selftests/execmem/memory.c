@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #define _GNU_SOURCE
+#include <dirent.h>
+#include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/klog.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "kselftest.h"
@@ -12,6 +16,9 @@
 #include "memory.h"
 
 #define LINE		64UL
+#define COW_STEP	(2UL << 20)
+#define MEMORY_DIR	"/sys/devices/system/memory"
+#define HOTPLUG_DIR	"/sys/kernel/debug/hotplug_range"
 #define PAGEMAP_PFN	0x007fffffffffffffULL
 #define PAGEMAP_PRESENT	0x8000000000000000ULL
 
@@ -24,7 +31,7 @@ struct ranges hot_ranges(void)
 	while ((line = strsep(&rest, "\n"))) {
 		unsigned long start, last;
 
-		if (!strstr(line, " : System RAM (pci_ram)") ||
+		if (!strstr(line, " : System RAM (") ||
 		    sscanf(line, " %lx-%lx", &start, &last) != 2)
 			continue;
 		if (ranges.nr == MAX_RANGES)
@@ -43,6 +50,65 @@ unsigned long ranges_size(const struct ranges *ranges)
 	for (i = 0; i < ranges->nr; i++)
 		size += ranges->range[i].end - ranges->range[i].start;
 	return size;
+}
+
+struct memory_state memory_state(void)
+{
+	return (struct memory_state){
+		.total = meminfo_bytes("MemTotal"),
+		.tables = hotplug_number("tables"),
+		.blocks = memory_blocks(),
+		.iomem = read_file("/proc/iomem"),
+	};
+}
+
+bool memory_state_is(const struct memory_state *before)
+{
+	struct memory_state now = memory_state();
+	bool same_iomem = !strcmp(now.iomem, before->iomem);
+	bool same = same_iomem && now.total == before->total && now.tables == before->tables &&
+		    now.blocks == before->blocks;
+
+	if (!same)
+		ksft_print_msg("MemTotal %lu kB, was %lu; %lu tables, were %lu; %zu blocks, were %zu; iomem %s\n",
+			       now.total >> 10, before->total >> 10, now.tables, before->tables,
+			       now.blocks, before->blocks, same_iomem ? "is the same" : "differs");
+	free(now.iomem);
+	return same;
+}
+
+size_t log_count(const char *text)
+{
+	int size = klogctl(10 /* SYSLOG_ACTION_SIZE_BUFFER */, NULL, 0);
+	char *log = calloc(1, size + 1), *found;
+	size_t count = 0;
+
+	if (!log || klogctl(3 /* SYSLOG_ACTION_READ_ALL */, log, size) < 0)
+		die("kernel log: %s", strerror(errno));
+	for (found = log; (found = strstr(found, text)); found++)
+		count++;
+	free(log);
+	return count;
+}
+
+long free_pages(void)
+{
+	char *text, *line;
+	long sum = 0, n;
+	int fd = open("/proc/sys/vm/drop_caches", O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0 || write(fd, "3", 1) != 1)
+		die("drop_caches: %s", strerror(errno));
+	close(fd);
+
+	text = read_file("/proc/zoneinfo");
+	for (line = text; line; line = strchr(line + 1, '\n')) {
+		if (sscanf(line, " pages free %ld", &n) == 1 ||
+		    sscanf(line, " count: %ld", &n) == 1)
+			sum += n;
+	}
+	free(text);
+	return sum;
 }
 
 unsigned long meminfo_bytes(const char *field)
@@ -99,6 +165,32 @@ bool verify(const void *memory, size_t size)
 	return true;
 }
 
+bool child_succeeds(pid_t child)
+{
+	int status;
+
+	if (child < 0 || waitpid(child, &status, 0) != child)
+		die("fork: %s", strerror(errno));
+	return WIFEXITED(status) && !WEXITSTATUS(status);
+}
+
+bool fork_works(char *memory, size_t size)
+{
+	pid_t child;
+	size_t offset;
+
+	fflush(stdout);
+	child = fork();
+	if (!child) {
+		bool good = verify(memory, size);
+
+		for (offset = 0; offset < size; offset += COW_STEP)
+			memory[offset] ^= 0xff;
+		_exit(!good || verify(memory, size));
+	}
+	return child_succeeds(child) && verify(memory, size);
+}
+
 static bool in_ranges(unsigned long addr, const struct ranges *ranges)
 {
 	size_t i;
@@ -137,4 +229,96 @@ size_t pages_in(const void *memory, size_t size, const struct ranges *ranges)
 	}
 	close(fd);
 	return found;
+}
+
+unsigned long block_size(void)
+{
+	char *text = read_file(MEMORY_DIR "/block_size_bytes");
+	unsigned long size = strtoul(text, NULL, 16);
+
+	free(text);
+	return size;
+}
+
+size_t memory_blocks(void)
+{
+	DIR *dir = opendir(MEMORY_DIR);
+	struct dirent *entry;
+	unsigned int number;
+	size_t count = 0;
+
+	if (!dir)
+		die("open " MEMORY_DIR ": %s", strerror(errno));
+	while ((entry = readdir(dir)))
+		count += sscanf(entry->d_name, "memory%u", &number) == 1;
+	closedir(dir);
+	return count;
+}
+
+bool blocks_are(unsigned long start, unsigned long size, const char *file, const char *value)
+{
+	unsigned long block = block_size(), addr;
+	char path[128], *text;
+	bool good = true;
+
+	for (addr = start; addr < start + size && good; addr += block) {
+		snprintf(path, sizeof(path), MEMORY_DIR "/memory%lu/%s", addr / block, file);
+		if (access(path, F_OK)) {
+			printf("# no block for %#lx\n", addr);
+			return false;
+		}
+		text = read_file(path);
+		good = !strncmp(text, value, strlen(value)) && text[strlen(value)] == '\n';
+		if (!good)
+			printf("# %s is %s", path, text);
+		free(text);
+	}
+	return good;
+}
+
+int hotplug(const char *operation, unsigned long start, unsigned long size)
+{
+	char path[128], text[64];
+	int fd, err, length = snprintf(text, sizeof(text), "%lu %lu", start, size);
+
+	snprintf(path, sizeof(path), HOTPLUG_DIR "/%s", operation);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return errno;
+	err = write(fd, text, length) < 0 ? errno : 0;
+	close(fd);
+	return err;
+}
+
+unsigned long hotplug_number(const char *name)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), HOTPLUG_DIR "/%s", name);
+	return read_long(path);
+}
+
+struct range unused_ram(void)
+{
+	char *text = read_file("/proc/iomem"), *line, *rest = text;
+	int fd = open("/proc/device-tree/memory@80000000/reg", O_RDONLY | O_CLOEXEC);
+	unsigned long long cells[2];
+	unsigned long start, last;
+	struct range range = { 0, 0 };
+
+	if (fd < 0 || read(fd, cells, sizeof(cells)) != sizeof(cells))
+		die("/proc/device-tree does not say where memory is");
+	close(fd);
+
+	while ((line = strsep(&rest, "\n"))) {
+		if (strstr(line, " : System RAM") && sscanf(line, "%lx-%lx", &start, &last) == 2)
+			range.start = last + 1;
+	}
+	free(text);
+
+	range.start = (range.start + block_size() - 1) & -block_size();
+	range.end = be64toh(cells[0]) + be64toh(cells[1]);
+	if (range.end <= range.start)
+		die("no RAM is left unused: boot with mem= less than there is");
+	return range;
 }

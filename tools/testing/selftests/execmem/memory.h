@@ -5,12 +5,15 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
 
 #define MAX_RANGES	8
 #define PLUG_LIMIT	60	/* seconds; a slot takes five to react */
 
 /* The host waits for this line before it plugs a device. */
 #define PLUG_NOW	"plug memory now"
+/* And for this one before it unplugs. */
+#define REMOVE_NOW	"remove memory now"
 
 struct range {
 	unsigned long start, end;	/* end is the first byte after it */
@@ -21,12 +24,42 @@ struct ranges {
 	size_t nr;
 };
 
-/* What the PCI memory driver has added, from /proc/iomem. */
+/* What drivers have added, from /proc/iomem. */
 struct ranges hot_ranges(void);
 unsigned long ranges_size(const struct ranges *ranges);
 
 /* A number of /proc/meminfo, in bytes. */
 unsigned long meminfo_bytes(const char *field);
+
+/* All that removed memory has to give back, but for free memory. */
+struct memory_state {
+	unsigned long total, tables;
+	size_t blocks;
+	char *iomem;
+};
+
+/* The page tables are counted by modules/hotplug_range.c. */
+struct memory_state memory_state(void);
+/* True if it is as @before; says what differs. */
+bool memory_state_is(const struct memory_state *before);
+
+/* How often a text is in the kernel log. */
+size_t log_count(const char *text);
+
+/* Free pages, those that wait in the harts' lists included. */
+long free_pages(void);
+
+/* The memory blocks in sysfs: bytes of one, how many there are. */
+unsigned long block_size(void);
+size_t memory_blocks(void);
+/* Whether each block of a range is there and says @value in its @file. */
+bool blocks_are(unsigned long start, unsigned long size, const char *file, const char *value);
+
+/* An operation of modules/hotplug_range.c; returns 0 or its errno. */
+int hotplug(const char *operation, unsigned long start, unsigned long size);
+unsigned long hotplug_number(const char *name);
+/* The RAM that "mem=" has kept from the kernel, from the first whole block on. */
+struct range unused_ram(void);
 
 /*
  * Ask the host to plug memory and wait until MemTotal has grown by @size bytes
@@ -37,6 +70,14 @@ void wait_for_memory(unsigned long before, unsigned long size);
 /* Memory with a pattern that tells every cache line from every other. */
 void *fill(size_t size);
 bool verify(const void *memory, size_t size);
+
+/* Wait for a child; whether it ended with 0. */
+bool child_succeeds(pid_t child);
+/*
+ * Whether a child can read all of @memory, and write a part of it, which copies
+ * pages, without changing the parent's.
+ */
+bool fork_works(char *memory, size_t size);
 
 /* How many pages of mapped memory lie in the physical ranges. */
 size_t pages_in(const void *memory, size_t size, const struct ranges *ranges);

@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Memory on PCI devices is removed, in use or not; where it cannot be, all is as before."""
+
+import itertools
+
+import pytest
+
+
+class Devices:
+    """What the cues of a program plug and unplug: memory of a size for each port."""
+
+    # No name twice: QEMU ends itself when it finds that it has not forgotten one yet.
+    names = itertools.count()
+
+    def __init__(self, guest, *sizes):
+        self.guest = guest
+        self.sizes = sizes
+        self.plugged = []
+
+    def plug(self):
+        self.wait()
+        for port, size in enumerate(self.sizes):
+            self.add(port, size)
+
+    def add(self, port, size, more=""):
+        self.plugged.append(next(self.names))
+        self.guest.plug(port, size, self.plugged[-1], more)
+
+    def remove(self):
+        for name in self.plugged:
+            self.guest.monitor.type(f"device_del d{name}")
+
+    def wait(self):
+        """Until what was plugged is gone."""
+        while self.plugged:
+            self.guest.wait_unplugged(self.plugged.pop())
+
+
+class Functions(Devices):
+    """Two functions in one slot; to remove one is to remove both."""
+
+    def plug(self):
+        # QEMU shows them to the guest when there is a function 0.
+        for function, size in reversed(list(enumerate(self.sizes))):
+            self.add(0, size, f",addr=0.{function},multifunction=on")
+
+    def remove(self):
+        self.guest.monitor.type(f"device_del d{self.plugged[0]}")
+
+
+@pytest.fixture(scope="module")
+def boot(start):
+    return start("Sv39, 2 harts, 2 hot-plug ports, hot-remove", "hotremove", mmu="sv39", harts=2,
+                 ports=2)
+
+
+def run(boot, command, devices, limit=600):
+    boot.suite(command, limit, plug=devices.plug, remove=devices.remove)
+
+
+def test_move(boot):
+    devices = Devices(boot.guest, "128M", "256M")
+    run(boot, "hotremove move 128 256", devices)
+    devices.wait()
+
+
+def test_refuse(boot):
+    devices = Functions(boot.guest, "128M", "128M")
+    run(boot, "hotremove refuse", devices)
+    devices.wait()
+
+
+def test_cycles(boot):
+    devices = Devices(boot.guest, "128M", "128M")
+    run(boot, "hotremove cycles 4", devices)
+    devices.wait()
+
+
+def test_policies(boot):
+    run(boot, "hotremove policies", Devices(boot.guest, "256M"))
+
+
+def test_end(boot):
+    boot.end()
+
+
+def test_on_off(report, start):
+    boot = start("Sv57, 2 harts, 256 MiB on a device, the kernel's mem-on-off-test.sh", "mem-on-off", harts=2,
+                 ports=1, append="memhp_default_state=online_movable",
+                 devices=["-object", "memory-backend-ram,id=m0,size=256M",
+                          "-device", "ivshmem-plain,id=d0,memdev=m0,bus=rp0"])
+    # It is for Bash, which sets UID. Of all the blocks one is enough for it.
+    status, lines = boot.guest.run("UID=0 sh mem-on-off-test.sh", 120)
+    report.check(status == 0 and "-> Success" in lines, "a block is taken offline and online again",
+                 f"exit status {status}: {' / '.join(lines[-4:])}")
+    boot.end()

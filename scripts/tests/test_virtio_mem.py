@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A guest with virtio-mem grows and shrinks while it works; requests that cannot be met change nothing."""
+
+import os
+import subprocess
+import time
+
+import pytest
+
+from guest import GuestError
+
+MIB = 1 << 20
+GIB = 1 << 30
+# Bytes that a guest may have, of which the host gives what the guest touches.
+REGION = 8 * GIB
+# Memory that can be given back has to be in zone Movable.
+MOVABLE = "memhp_default_state=online_movable"
+
+
+def devices(*options):
+    return ["-object", f"memory-backend-ram,id=mem0,size={REGION},reserve=off",
+            "-device", ",".join(["virtio-mem-pci,id=vm0,memdev=mem0", *options])]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def needs_virtio_mem():
+    given = os.environ.get("QEMU")
+    if given and "virtio-mem-pci" not in subprocess.run([given, "-device", "help"], capture_output=True,
+                                                        text=True).stdout:
+        pytest.skip("QEMU= has no virtio-mem for RISC-V")
+
+
+def request(boot, size):
+    boot.guest.monitor.type(f"qom-set vm0 requested-size {size}")
+
+
+def plugged(boot):
+    """The bytes that the guest has, as QEMU counts them."""
+    return boot.guest.monitor.execute("qom-get", path="vm0", property="size")
+
+
+def total(boot):
+    return int(boot.guest.output("sed -n 's/MemTotal: *\\([0-9]*\\) kB/\\1/p' /proc/meminfo")) << 10
+
+
+def is_soon(what, value, limit=60):
+    deadline = time.monotonic() + limit
+    while what() != value and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return what() == value
+
+
+def ask(report, boot, size):
+    """Request a size until the guest has it. When memory is busy for a moment, the driver
+    tries again after 50 seconds, but at once if the request changes: to what the guest has."""
+    for attempt in range(40):
+        request(boot, size)
+        if is_soon(lambda: plugged(boot), size, 3):
+            break
+        request(boot, plugged(boot))
+    if attempt:
+        report.say(f"        asked {attempt + 1} times for {size // MIB} MiB")
+
+
+def resize(report, boot, *mib, limit=240):
+    sizes = iter([*mib, *mib])      # the program goes through them twice
+    boot.suite(f"grow {' '.join(map(str, mib))}", limit, plug=lambda: ask(report, boot, next(sizes) * MIB))
+
+
+def refuses(report, boot, what, line, reason):
+    """The monitor refuses a line, and the guest keeps what it has."""
+    before = plugged(boot), total(boot)
+    try:
+        boot.guest.monitor.type(line)
+        said = "nothing"
+    except GuestError as error:
+        said = str(error)
+    report.check(reason in said, f"QEMU refuses {what}", said)
+    report.check((plugged(boot), total(boot)) == before, "and the guest has what it had")
+
+
+@pytest.mark.parametrize("mode", ["sv57", "sv39"])
+def test_resize(report, start, mode):
+    boot = start(f"{mode.capitalize()}, 2 harts, 512 MiB to 8 GiB with virtio-mem", f"virtio-mem-{mode}", mmu=mode,
+                 harts=2, memory="512M,maxmem=16G", ports=1, append=MOVABLE, devices=devices("bus=rp0"))
+    resize(report, boot, 7680, 3072, 0)
+    report.check(plugged(boot) == 0, "QEMU has all of it back")
+
+    request(boot, "256M")
+    report.check(is_soon(lambda: plugged(boot), 256 * MIB), "the guest takes 256 MiB")
+    refuses(report, boot, "a size that is not one of blocks", "qom-set vm0 requested-size 3M",
+            "has to be multiples of 'block-size'")
+    refuses(report, boot, "more than there is", f"qom-set vm0 requested-size {REGION + 2 * MIB}",
+            "cannot exceed the memory backend size")
+    refuses(report, boot, "to take the device away while it is used", "device_del vm0",
+            "virtio-mem device cannot get unplugged while")
+    request(boot, 0)
+    report.check(is_soon(lambda: plugged(boot), 0), "the guest gives 256 MiB back")
+    # Without MSI, the device has the interrupt of its slot. 6.1's virtio waits for that when
+    # it lets go of a device, for ever if it does so in the slot's interrupt thread.
+    boot.guest.output("echo 0000:01:00.0 > /sys/bus/pci/drivers/virtio-pci/unbind")
+    boot.guest.monitor.type("device_del vm0")
+    report.check(is_soon(lambda: boot.guest.monitor.execute("query-memory-devices"), []),
+                 "unbound, the device goes away")
+    boot.end()
+
+
+# Blocks of 256 MiB, two of the kernel's: 6.1's driver then works in another mode.
+def test_boot(report, start):
+    boot = start("Sv48, 2 harts, 1 GiB of virtio-mem from the start, in blocks of 256 MiB", "virtio-mem-boot",
+                 mmu="sv48", harts=2, memory="512M,maxmem=16G", append=MOVABLE,
+                 devices=devices("requested-size=1G", "block-size=256M"))
+    report.check(is_soon(lambda: plugged(boot), GIB), "the guest takes 1 GiB as it boots")
+    larger = total(boot)
+    request(boot, 0)
+    report.check(is_soon(lambda: plugged(boot), 0), "and gives it back")
+    report.check(total(boot) == larger - GIB, "MemTotal has had that GiB", f"{larger}, then {total(boot)}")
+    resize(report, boot, 7680, 1024, 0)
+    boot.end()
+
+
+def test_debug(report, start):
+    boot = start("debug kernel, 2 harts, virtio-mem", "virtio-mem-debug", config="debug", mmu="sv57", harts=2,
+                 memory="1G,maxmem=16G", append=MOVABLE, devices=devices(), boot_limit=300)
+    resize(report, boot, 256, 0, limit=600)
+    boot.end()

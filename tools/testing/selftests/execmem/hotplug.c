@@ -1,0 +1,637 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Memory that comes and goes by the megabyte, without a device: RAM that the
+ * kernel was told not to use ("mem=") is added and removed by a module.
+ *
+ *   hotplug cycles [COUNT]	nothing is lost
+ *   hotplug refuse		ranges that must be refused; memory in use stays
+ *   hotplug order		a lower range after a higher one
+ *   hotplug end		up to the end of what Sv39 can map, and beyond it
+ *   hotplug scale MIB...	the cost of adding and removing these sizes, in
+ *				instructions where time counts them (-icount)
+ *   hotplug faults		every allocation is refused once
+ *   hotplug races SECONDS [SEED]	while everything else goes on
+ *   hotplug kasan		KASAN guards the memory
+ *   hotplug memmap		the struct pages are in the memory that they are for
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "kselftest.h"
+#include "common.h"
+#include "memory.h"
+
+#define MIB		(1UL << 20)
+#define GIB		(1UL << 30)
+#define CYCLES		100U
+#define WARM_UP		5U
+
+/* More than any operation allocates. */
+#define MAX_SITES	5000
+
+/* The RAM that is not the kernel's yet. */
+static struct range unused;
+static unsigned long block;
+
+static void must(const char *operation, unsigned long start, unsigned long size)
+{
+	int err = hotplug(operation, start, size);
+
+	if (err)
+		die("%s %#lx, %lu MiB: %s", operation, start, size / MIB, strerror(err));
+}
+
+/* The zone of what is added from here on; pages of Movable can always be moved. */
+static void online_as(const char *policy)
+{
+	int fd = open("/sys/devices/system/memory/auto_online_blocks", O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0 || write(fd, policy, strlen(policy)) < 0)
+		die("online policy %s: %s", policy, strerror(errno));
+	close(fd);
+}
+
+/* All that a removed range has to give back. */
+struct state {
+	unsigned long total, tables;
+	long free;
+	size_t blocks;
+	char *iomem;
+};
+
+static struct state state_now(void)
+{
+	return (struct state){
+		.total = meminfo_bytes("MemTotal"),
+		.tables = hotplug_number("tables"),
+		.blocks = memory_blocks(),
+		.iomem = read_file("/proc/iomem"),
+	};
+}
+
+static struct state state_read(void)
+{
+	struct state state = state_now();
+
+	state.free = free_pages();
+	return state;
+}
+
+/* Says what differs; free memory is left to the caller. */
+static bool state_is(const struct state *before)
+{
+	struct state now = state_now();
+	bool same = now.total == before->total && now.tables == before->tables &&
+		    now.blocks == before->blocks && !strcmp(now.iomem, before->iomem);
+
+	if (!same)
+		ksft_print_msg("MemTotal %lu kB, was %lu; %lu tables, were %lu; %zu blocks, were %zu; iomem %s\n",
+			       now.total >> 10, before->total >> 10, now.tables, before->tables,
+			       now.blocks, before->blocks,
+			       strcmp(now.iomem, before->iomem) ? "differs" : "is the same");
+	free(now.iomem);
+	return same;
+}
+
+/*
+ * Whether memory is lost, once what is freed late is. A page lost each time would
+ * be @times pages; slabs that are just not empty make a few.
+ */
+static bool free_is_back(const struct state *before, unsigned int times)
+{
+	unsigned int second;
+	long missing;
+
+	for (second = 0; second < SETTLE_LIMIT; second++) {
+		missing = before->free - free_pages();
+		if (4 * missing <= (long)times)
+			break;
+		sleep(1);
+	}
+	ksft_print_msg("%ld pages fewer are free\n", missing);
+	return second < SETTLE_LIMIT;
+}
+
+static void cycle(unsigned long start, unsigned long size)
+{
+	must("add", start, size);
+	must("remove", start, size);
+}
+
+static void main_cycles(unsigned int cycles)
+{
+	struct state before;
+	unsigned int i;
+
+	ksft_set_plan(2);
+	for (i = 0; i < WARM_UP; i++)
+		cycle(unused.start, 8 * block);
+	before = state_read();
+	for (i = 0; i < cycles; i++)
+		cycle(unused.start + (i % 4) * block, (1 + i % 8) * block);
+
+	ksft_test_result(state_is(&before), "%u times added and removed: ranges, blocks and page tables are as before\n",
+			 cycles);
+	ksft_test_result(free_is_back(&before, cycles),
+			 "%u times added and removed: all memory is free again\n", cycles);
+}
+
+static void interrupt(int signal)
+{
+	(void)signal;
+}
+
+/*
+ * In the order in which 6.1's mm/memory_hotplug.c looks at a range:
+ * register_memory_resource() refuses what mhp_range_allowed() does not allow
+ * (nothing at all, or outside what the direct map can reach) with -E2BIG and
+ * what overlaps a busy resource with -EEXIST; then add_memory_resource() gets
+ * -EINVAL from check_hotplug_memory_range() for what is not made of whole
+ * blocks. offline_and_remove_memory() says -EINVAL to that, too.
+ */
+static void main_refuse(void)
+{
+	const unsigned long there = unused.start + 8 * block, movable = there + 4 * block;
+	const struct {
+		const char *what, *operation;
+		unsigned long start, size;
+		int err;
+	} cases[] = {
+		{ "an empty range", "add", unused.start, 0, E2BIG },
+		{ "a range below the direct map", "add", 0, block, E2BIG },
+		{ "a range above the direct map", "add", 3UL << 54, block, E2BIG },
+		{ "a range that wraps around", "add", -block, 2 * block, E2BIG },
+		{ "a range in boot memory", "add", unused.start - block, block, EEXIST },
+		{ "a range that is there", "add", there, block, EEXIST },
+		{ "a range that overlaps one", "add", there - block, 2 * block, EEXIST },
+		{ "an unaligned start", "add", unused.start + block / 2, block, EINVAL },
+		{ "an unaligned size", "add", unused.start, block / 2, EINVAL },
+		{ "removal of an empty range", "remove", there, 0, EINVAL },
+		{ "removal of half a block", "remove", there, block / 2, EINVAL },
+		{ "removal with a page that is the kernel's", "remove", there, 2 * block, EBUSY },
+		{ "removal with a page that is held", "remove", movable, 2 * block, EINTR },
+	};
+	struct sigaction action = { .sa_handler = interrupt };
+	struct state before;
+	size_t i;
+	int err;
+
+	/* Pages of zone Movable are tried until a signal comes. */
+	sigaction(SIGALRM, &action, NULL);
+	ksft_set_plan(ARRAY_SIZE(cases) + 3);
+	online_as("online_kernel");
+	must("add", there, 2 * block);
+	must("hold", there, 2 * block);
+	online_as("online_movable");
+	must("add", movable, 2 * block);
+	must("hold_movable", movable, 2 * block);
+	before = state_read();
+	for (i = 0; i < ARRAY_SIZE(cases); i++) {
+		if (cases[i].err == EINTR)
+			alarm(1);
+		err = hotplug(cases[i].operation, cases[i].start, cases[i].size);
+		if (err != cases[i].err)
+			ksft_print_msg("%s: %s\n", cases[i].what, strerror(err));
+		ksft_test_result(err == cases[i].err && state_is(&before) &&
+				 blocks_are(there, 2 * block, "state", "online") &&
+				 blocks_are(movable, 2 * block, "state", "online"),
+				 "%s is refused with %s and changes nothing\n", cases[i].what,
+				 strerrorname_np(cases[i].err));
+	}
+	must("hold", 0, 0);
+	ksft_test_result(!hotplug("remove", movable, 2 * block),
+			 "it is removed once the page is free\n");
+	before = state_read();
+	err = hotplug("remove", movable, 2 * block);
+	ksft_test_result(err == ENODEV && state_is(&before),
+			 "removal of memory that is gone is refused with ENODEV and changes nothing\n");
+	must("add", movable, block);
+	before = state_read();
+	err = hotplug("remove", movable, 2 * block);
+	ksft_test_result(err == ENODEV && state_is(&before) &&
+			 blocks_are(movable, block, "state", "online"),
+			 "so is removal of more than is there\n");
+}
+
+/* /proc/kpagecount ends where max_pfn does. */
+static bool pfn_is_known(unsigned long addr)
+{
+	unsigned long long count;
+	int fd = open("/proc/kpagecount", O_RDONLY | O_CLOEXEC);
+	bool known;
+
+	if (fd < 0)
+		die("open /proc/kpagecount: %s", strerror(errno));
+	known = pread(fd, &count, sizeof(count), addr / PAGE_SIZE * sizeof(count)) ==
+		sizeof(count);
+	close(fd);
+	return known;
+}
+
+static void main_order(void)
+{
+	unsigned long high = unused.start + 4 * block, last = high + block;
+
+	ksft_set_plan(4);
+	ksft_test_result(!pfn_is_known(high), "the higher range is beyond the last page\n");
+	must("add", high, block);
+	ksft_test_result(pfn_is_known(last - PAGE_SIZE) && hotplug_number("high_memory") >= last,
+			 "the higher range moves max_pfn and high_memory\n");
+	must("add", unused.start, block);
+	ksft_test_result(pfn_is_known(last - PAGE_SIZE), "a lower one does not move max_pfn back\n");
+	ksft_test_result(hotplug_number("high_memory") >= last,
+			 "nor high_memory\n");
+	must("remove", unused.start, block);
+	must("remove", high, block);
+}
+
+/*
+ * With Sv39 the direct map has room for 124 GiB from the start of RAM on, see
+ * Documentation/riscv/vm-layout.rst. Nobody touches memory that is offline, so
+ * there need not be any.
+ */
+static void main_end(void)
+{
+	char *text = read_file("/proc/iomem"), *ram = strstr(text, " : System RAM");
+	struct state before = state_read();
+	unsigned long end;
+	int err;
+
+	while (ram && ram > text && ram[-1] != '\n')
+		ram--;
+	if (!ram)
+		die("/proc/iomem has no System RAM");
+	end = (strtoul(ram, NULL, 16) + 124 * GIB) & -block;
+	free(text);
+
+	ksft_set_plan(5);
+	online_as("offline");
+	ksft_test_result(!hotplug("add", end - GIB, GIB), "the last GiB, up to %#lx, is added\n", end);
+	err = hotplug("add", end, block);
+	ksft_test_result(err == E2BIG, "the block behind it is refused with E2BIG\n");
+	ksft_test_result(!hotplug("remove", end - GIB, GIB), "the last GiB is removed\n");
+	err = hotplug("add", end - block, 2 * block);
+	ksft_test_result(err == E2BIG, "a range that reaches beyond the end is refused with E2BIG\n");
+	ksft_test_result(state_is(&before), "everything is as before\n");
+}
+
+static unsigned long now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000000000UL + now.tv_nsec;
+}
+
+/*
+ * What one block costs may not grow with the number of them: neither in one
+ * step, nor in steps of a block each.
+ */
+static void main_scale(char **sizes)
+{
+	unsigned long per_block[2][16], size = 0, at, t;
+	size_t nr, i;
+	struct state before;
+
+	for (nr = 0; sizes[nr] && nr < ARRAY_SIZE(per_block[0]); nr++)
+		;
+	ksft_set_plan(2 * nr + 3);
+	cycle(unused.start, block);
+	before = state_read();
+	for (i = 0; i < nr; i++) {
+		size = strtoul(sizes[i], NULL, 10) * MIB;
+		t = now_ns();
+		must("add", unused.start, size);
+		per_block[0][i] = (now_ns() - t) / (size / block);
+		t = now_ns();
+		must("remove", unused.start, size);
+		per_block[1][i] = (now_ns() - t) / (size / block);
+		ksft_print_msg("%lu MiB in one step, a block: %lu instructions to add, %lu to remove\n",
+			       size / MIB, per_block[0][i], per_block[1][i]);
+		ksft_test_result(2 * per_block[0][i] <= 3 * per_block[0][0],
+				 "%lu MiB: adding a block costs at most 1.5 times what it costs alone\n",
+				 size / MIB);
+		ksft_test_result(2 * per_block[1][i] <= 3 * per_block[1][0],
+				 "%lu MiB: removing a block costs at most 1.5 times what it costs alone\n",
+				 size / MIB);
+	}
+
+	/* The largest once more, block by block: the first and the last of 64. */
+	unsigned long first = 0, last = 0, steps = size / block;
+
+	for (i = 0; i < steps; i++) {
+		t = now_ns();
+		must("add", unused.start + i * block, block);
+		t = now_ns() - t;
+		first += i < 64 ? t : 0;
+		last += i >= steps - 64 ? t : 0;
+	}
+	ksft_print_msg("in %lu steps, a block: %lu instructions for the first 64, %lu for the last\n",
+		       steps, first / 64, last / 64);
+	ksft_test_result(2 * last <= 3 * first, "in %lu steps, the last cost at most 1.5 times the first\n",
+			 steps);
+	for (at = unused.start; at < unused.start + size; at += block)
+		must("remove", at, block);
+	ksft_test_result(state_is(&before), "ranges, blocks and page tables are as before\n");
+	ksft_test_result(free_is_back(&before, steps), "all memory is free again\n");
+}
+
+/*
+ * __request_region() says NULL for a conflict and for a lack of memory, and its
+ * caller takes either for a conflict. What is free is not compared: KASAN keeps
+ * freed objects, and kmemleak notes; kmemleak finds what is lost.
+ */
+static void main_faults(void)
+{
+	const char * const operations[] = { "add", "remove" };
+	unsigned long size = block;
+	size_t i;
+
+	if (access("/proc/self/fail-nth", F_OK))
+		ksft_exit_skip("the kernel cannot inject faults\n");
+	ksft_set_plan(ARRAY_SIZE(operations));
+	fail_prepare();
+	cycle(unused.start, size);
+	for (i = 0; i < ARRAY_SIZE(operations); i++) {
+		const char *operation = operations[i], *back = operations[!i];
+		unsigned int nth, refused = 0;
+		struct state before;
+		bool good = true, over = false;
+		int err;
+
+		if (i)
+			must(back, unused.start, size);
+		before = state_read();
+		for (nth = 1; nth < MAX_SITES && !over; nth++) {
+			fail_nth(nth);
+			err = hotplug(operation, unused.start, size);
+			over = fail_pending();
+			fail_nth(0);
+			if (!err) {
+				/* It can do without that allocation, or made fewer. */
+				must(back, unused.start, size);
+			} else {
+				refused++;
+				if (err != ENOMEM && err != EEXIST) {
+					ksft_print_msg("%s, allocation %u: %s\n", operation, nth,
+						       strerror(err));
+					good = false;
+				}
+			}
+			good &= state_is(&before);
+		}
+		ksft_print_msg("%s: %u allocations, %u of them made it fail\n", operation, nth - 2,
+			       refused);
+		ksft_test_result(good && over && refused,
+				 "%s: whatever allocation is refused, it says so and all is as before\n",
+				 operation);
+		if (i)
+			must(operation, unused.start, size);
+	}
+}
+
+/* A process that does one thing over and over, and counts it. */
+struct racer {
+	const char *what;
+	void (*once)(unsigned int number);
+};
+
+static void race_hotplug(unsigned int number)
+{
+	unsigned long start = unused.start + number * 8 * block;
+	unsigned long size = (1 + random() % 4) * block;
+
+	must("add", start, size);
+	/* Somebody may hold on to a page of it for a moment. */
+	while (hotplug("remove", start, size) == EBUSY)
+		;
+}
+
+static void race_memory(unsigned int number)
+{
+	size_t size = 16 * MIB;
+	char *memory = fill(size);
+	pid_t child = fork();
+	int status;
+
+	(void)number;
+	if (!child)
+		_exit(!verify(memory, size));
+	if (child < 0 || waitpid(child, &status, 0) != child || status || !verify(memory, size))
+		die("memory changed");
+	munmap(memory, size);
+}
+
+static void race_exec(unsigned int number)
+{
+	pid_t child = vfork();
+	int status;
+
+	(void)number;
+	if (!child) {
+		execl("/bin/busybox", "true", NULL);
+		_exit(1);
+	}
+	if (child < 0 || waitpid(child, &status, 0) != child || status)
+		die("exec failed");
+}
+
+static void race_bpf(unsigned int number)
+{
+	int fd = bpf_load(number);
+
+	if (bpf_run(fd) != number)
+		die("a BPF program returned a wrong value");
+	close(fd);
+}
+
+static void race_module(unsigned int number)
+{
+	(void)number;
+	module_load(TARGET_KO);
+	if (target_answer() != TARGET_ANSWER)
+		die("the module's text returned a wrong value");
+	module_unload(TARGET_MODULE);
+}
+
+static void race_read(unsigned int number)
+{
+	static const char * const files[] = {
+		"/proc/iomem", "/sys/kernel/debug/kernel_page_tables", "/proc/zoneinfo",
+		"/proc/vmallocinfo",
+	};
+
+	free(read_file(files[number % ARRAY_SIZE(files)]));
+}
+
+static void race_kpage(unsigned int number)
+{
+	static unsigned long long counts[4096];
+	int fd = open("/proc/kpageflags", O_RDONLY | O_CLOEXEC);
+	off_t at = (unused.start + random() % 16 * block) / PAGE_SIZE * sizeof(counts[0]);
+
+	(void)number;
+	if (fd < 0 || pread(fd, counts, sizeof(counts), at) < 0)
+		die("read /proc/kpageflags: %s", strerror(errno));
+	close(fd);
+}
+
+static const struct racer racers[] = {
+	{ "add and remove", race_hotplug },
+	{ "add and remove", race_hotplug },
+	{ "fill, fork, verify", race_memory },
+	{ "exec", race_exec },
+	{ "BPF programs", race_bpf },
+	{ "modules", race_module },
+	{ "/proc/iomem", race_read },
+	{ "page-table dumps", race_read },
+	{ "/proc/kpageflags", race_kpage },
+};
+
+static void main_races(unsigned int seconds, unsigned int seed)
+{
+	unsigned long *counts = mmap(NULL, sizeof(*counts) * ARRAY_SIZE(racers),
+				     PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	struct state before;
+	pid_t children[ARRAY_SIZE(racers)];
+	bool good = true;
+	unsigned int i;
+	time_t end;
+
+	if (counts == MAP_FAILED)
+		die("map memory: %s", strerror(errno));
+	ksft_set_plan(2);
+	ksft_print_msg("seed %u\n", seed);
+	cycle(unused.start, 4 * block);
+	before = state_read();
+	end = time(NULL) + seconds;
+	fflush(stdout);
+	for (i = 0; i < ARRAY_SIZE(racers); i++) {
+		children[i] = fork();
+		if (children[i])
+			continue;
+		srandom(seed + i);
+		do {
+			/* 0 and 1 have ranges of their own; the readers begin with iomem */
+			racers[i].once(racers[i].once == race_read ? i - 6 : i);
+			counts[i]++;
+		} while (time(NULL) < end);
+		_exit(0);
+	}
+	for (i = 0; i < ARRAY_SIZE(racers); i++) {
+		int status;
+
+		if (waitpid(children[i], &status, 0) != children[i])
+			die("waitpid: %s", strerror(errno));
+		good &= !status && counts[i];
+		ksft_print_msg("%s: %lu, wait status %#x\n", racers[i].what, counts[i], status);
+	}
+	ksft_test_result(good, "all went on while memory came and went\n");
+	/* Protecting modules and programs splits large pages of the direct map for good. */
+	before.tables = hotplug_number("tables");
+	ksft_test_result(state_is(&before), "ranges and blocks are as before\n");
+}
+
+/* The console has to show what KASAN says to what is "made". */
+static void main_kasan(void)
+{
+	unsigned long kernel = unused.start, movable = kernel + 4 * block, size = 2 * block;
+
+	ksft_set_plan(5);
+	online_as("online_kernel");
+	must("add", kernel, size);
+	ksft_test_result(!hotplug("within", kernel, size), "an access within an object is right\n");
+	ksft_test_result(!hotplug("beyond", kernel, size), "an access beyond it is made\n");
+
+	online_as("online_movable");
+	must("add", movable, size);
+	ksft_test_result(!hotplug("freed", movable, size), "an access to a free page is made\n");
+	ksft_test_result(!hotplug("remove", movable, size), "the memory is removed\n");
+	must("add", movable, size);
+	ksft_test_result(!hotplug("freed", movable, size), "once more after it was added again\n");
+}
+
+/*
+ * A block has 32768 pages of 64 bytes of struct page each: 512 pages of it. The
+ * first blocks pay for page tables and for the block devices; none pays for 512.
+ */
+static void main_memmap(void)
+{
+	const unsigned long memmap = block / 64;
+	unsigned long start = unused.start, i;
+	struct state before, now;
+
+	if (strcmp(read_file("/sys/module/memory_hotplug/parameters/memmap_on_memory"), "Y\n"))
+		die("boot with memory_hotplug.memmap_on_memory=1");
+	ksft_set_plan(5);
+	must("add_memmap", start, block);
+	must("remove", start, block);
+
+	online_as("offline");
+	before = state_read();
+	for (i = 0; i < 8; i++)
+		must("add_memmap", start + i * block, block);
+	now = state_read();
+	ksft_print_msg("8 blocks offline: %ld pages fewer are free\n", before.free - now.free);
+	ksft_test_result(before.free - now.free < (long)(8 * memmap / PAGE_SIZE) / 4,
+			 "the struct pages take none of the other memory\n");
+	for (i = 0; i < 8; i++)
+		must("remove", start + i * block, block);
+	ksft_test_result(state_is(&before), "removed: everything is as before\n");
+
+	online_as("online_movable");
+	must("add_memmap", start, block);
+	ksft_test_result(meminfo_bytes("MemTotal") == before.total + block - memmap,
+			 "online, a block has %lu KiB less than without\n", memmap >> 10);
+	ksft_test_result(!hotplug("freed", start, block), "its pages can be used\n");
+	must("remove", start, block);
+	ksft_test_result(state_is(&before), "removed: everything is as before\n");
+}
+
+int main(int argc, char **argv)
+{
+	const char *mode = argc > 1 ? argv[1] : "";
+	unsigned int number = argc > 2 ? strtoul(argv[2], NULL, 0) : 0, seed;
+
+	setlinebuf(stdout);
+	ksft_print_header();
+	if (access("/sys/kernel/debug/hotplug_range", F_OK))
+		module_load("modules/hotplug_range.ko");
+	block = block_size();
+	unused = unused_ram();
+	online_as("online_movable");
+
+	if (!strcmp(mode, "cycles")) {
+		main_cycles(number ?: CYCLES);
+	} else if (!strcmp(mode, "refuse")) {
+		main_refuse();
+	} else if (!strcmp(mode, "order")) {
+		main_order();
+	} else if (!strcmp(mode, "end")) {
+		main_end();
+	} else if (!strcmp(mode, "scale") && argc > 2) {
+		main_scale(argv + 2);
+	} else if (!strcmp(mode, "faults")) {
+		main_faults();
+	} else if (!strcmp(mode, "races") && number) {
+		if (getrandom(&seed, sizeof(seed), 0) != sizeof(seed))
+			die("getrandom: %s", strerror(errno));
+		main_races(number, argc > 3 ? strtoul(argv[3], NULL, 0) : seed);
+	} else if (!strcmp(mode, "kasan")) {
+		main_kasan();
+	} else if (!strcmp(mode, "memmap")) {
+		main_memmap();
+	} else {
+		die("usage: hotplug cycles | refuse | order | end | scale MIB... | faults | races SECONDS [SEED] | kasan | memmap");
+	}
+	ksft_finished();
+}

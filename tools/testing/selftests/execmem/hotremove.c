@@ -1,0 +1,519 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Memory on PCI devices that the host plugs and unplugs.
+ *
+ *   hotremove move MIB...	a process lives in the memory when it is removed
+ *   hotremove cycles COUNT	under load, and asked for twice at once
+ *   hotremove refuse		two functions in a slot, of which one cannot go
+ *   hotremove policies		how the memory comes online, and goes
+ *
+ * The host plugs when the program says "plug memory now", and unplugs the same
+ * when it says "remove memory now".
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <glob.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "kselftest.h"
+#include "common.h"
+#include "memory.h"
+
+#define MIB		(1UL << 20)
+#define LOAD		(16 * MIB)
+#define MEMORY_DIR	"/sys/devices/system/memory"
+#define HOTPLUG_PARAMS	"/sys/module/memory_hotplug/parameters"
+#define PATIENCE	"/sys/module/pci_ram/parameters/patience"
+#define DEVICES		"/sys/bus/pci/devices"
+
+/* Lines of the kernel log. */
+#define LOG_ADDED	": added "
+#define LOG_BUTTON	"Powering off due to button press"
+#define LOG_STAYS	"Stays powered on"
+
+/*
+ * What is freed late or kept by slabs that are not full: no more than the struct
+ * pages of one block, where a cycle has those of two.
+ */
+#define FREE_SLACK	512	/* pages */
+
+/* Returns 0 or the errno of the write. */
+static int try_write(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC), err;
+
+	if (fd < 0)
+		return errno;
+	err = write(fd, text, strlen(text)) < 0 ? errno : 0;
+	close(fd);
+	return err;
+}
+
+static void must_write(const char *path, const char *text)
+{
+	int err = try_write(path, text);
+
+	if (err)
+		die("write %s to %s: %s", text, path, strerror(err));
+}
+
+static void online_as(const char *policy)
+{
+	must_write(MEMORY_DIR "/auto_online_blocks", policy);
+}
+
+/* Something that is going to be so; a busy machine may take its time. */
+static bool wait_for(bool (*reached)(size_t wanted), size_t wanted)
+{
+	int tenths;
+
+	for (tenths = 0; tenths < 50 * PLUG_LIMIT; tenths++) {
+		if (reached(wanted))
+			return true;
+		usleep(100000);
+	}
+	return false;
+}
+
+static bool added(size_t wanted)
+{
+	return log_count(LOG_ADDED) >= wanted;
+}
+
+static bool button_pressed(size_t wanted)
+{
+	return log_count(LOG_BUTTON) >= wanted;
+}
+
+static bool stayed_on(size_t wanted)
+{
+	return log_count(LOG_STAYS) >= wanted;
+}
+
+/* Ask the host to plug, and wait until these are all that there are. */
+static struct ranges plug(size_t nr)
+{
+	size_t before = log_count(LOG_ADDED);
+	struct ranges ranges;
+
+	printf("# " PLUG_NOW "\n");
+	wait_for(added, before + nr);
+	ranges = hot_ranges();
+	if (ranges.nr != nr)
+		die("%zu ranges of memory are there, not %zu", ranges.nr, nr);
+	return ranges;
+}
+
+static void unplug(void)
+{
+	printf("# " REMOVE_NOW "\n");
+}
+
+/* The device goes after its memory. */
+static const struct memory_state *empty;
+
+static bool all_gone(size_t unused)
+{
+	char *iomem = read_file("/proc/iomem");
+	bool gone = !strcmp(iomem, empty->iomem);
+
+	(void)unused;
+	free(iomem);
+	return gone;
+}
+
+static bool removed(const struct memory_state *before)
+{
+	empty = before;
+	wait_for(all_gone, 0);
+	return memory_state_is(before);
+}
+
+/* The device with memory at @start, as sysfs names it. */
+static void find_device(unsigned long start, char name[16])
+{
+	unsigned long bar;
+	bool found = false;
+	glob_t all;
+	size_t i;
+
+	if (glob("/sys/bus/pci/drivers/pci_ram/0000:*/resource", 0, NULL, &all))
+		die("pci_ram has no device");
+	for (i = 0; i < all.gl_pathc && !found; i++) {
+		char *text = read_file(all.gl_pathv[i]);
+
+		/* The third line is BAR 2 */
+		found = sscanf(text, "%*x %*x %*x %*x %*x %*x %lx", &bar) == 1 && bar == start;
+		free(text);
+		if (found)
+			sscanf(strstr(all.gl_pathv[i], "0000:"), "%15[^/]", name);
+	}
+	globfree(&all);
+	if (!found)
+		die("pci_ram has no device with memory at %#lx", start);
+}
+
+/* The file that powers the slot of a device. */
+static void find_power(const char *device, char path[64])
+{
+	bool found = false;
+	glob_t all;
+	size_t i;
+
+	if (glob("/sys/bus/pci/slots/*/address", 0, NULL, &all))
+		die("there are no slots");
+	for (i = 0; i < all.gl_pathc && !found; i++) {
+		char *text = read_file(all.gl_pathv[i]);
+
+		found = !strncmp(text, device, strlen("0000:00:00"));
+		free(text);
+		if (found)
+			snprintf(path, 64, "%.*spower", (int)(strlen(all.gl_pathv[i]) -
+							      strlen("address")), all.gl_pathv[i]);
+	}
+	globfree(&all);
+	if (!found)
+		die("%s is in no slot", device);
+}
+
+static bool in_zone(const struct range *range, const char *zone)
+{
+	unsigned long size = range->end - range->start;
+
+	return blocks_are(range->start, size, "state", "online") &&
+	       blocks_are(range->start, size, "valid_zones", zone);
+}
+
+static void main_move(char **sizes)
+{
+	struct memory_state before;
+	unsigned long added = 0;
+	struct ranges ranges;
+	size_t nr, size, found;
+	char *memory;
+
+	for (nr = 0; sizes[nr]; nr++)
+		added += strtoul(sizes[nr], NULL, 10) * MIB;
+
+	ksft_set_plan(4);
+	before = memory_state();
+	ranges = plug(nr);
+	size = added / 2;
+	memory = fill(size);
+	found = pages_in(memory, size, &ranges) * PAGE_SIZE;
+	ksft_test_result(found >= size / 2, "%zu of %zu MiB of a process are in the new memory\n",
+			 found / MIB, size / MIB);
+	unplug();
+	ksft_test_result(removed(&before),
+			 "it is removed: MemTotal, ranges, blocks and page tables are as before\n");
+	ksft_test_result(!pages_in(memory, size, &ranges), "the process lives elsewhere\n");
+	ksft_test_result(verify(memory, size), "nothing of it has changed\n");
+}
+
+/* Load, until it is killed: programs are run; memory is filled and given back. */
+static void run_programs(void)
+{
+	int status;
+
+	for (;;) {
+		pid_t child = vfork();
+
+		if (!child) {
+			execl("/proc/self/exe", "hotremove", "nothing", NULL);
+			_exit(1);
+		}
+		if (waitpid(child, &status, 0) != child || status)
+			_exit(1);
+	}
+}
+
+static void use_memory(void)
+{
+	for (;;) {
+		void *memory = fill(LOAD);
+
+		if (!verify(memory, LOAD))
+			_exit(1);
+		munmap(memory, LOAD);
+	}
+}
+
+static pid_t start(void (*load)(void))
+{
+	pid_t child;
+
+	fflush(stdout);
+	child = fork();
+	if (!child) {
+		load();
+		_exit(0);
+	}
+	if (child < 0)
+		die("fork: %s", strerror(errno));
+	return child;
+}
+
+/* True if it was still at work. */
+static bool stop(pid_t child)
+{
+	int status;
+
+	kill(child, SIGKILL);
+	if (waitpid(child, &status, 0) != child)
+		die("waitpid: %s", strerror(errno));
+	return WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
+}
+
+static char power[64];
+
+/* Of two requests one may find that the slot is on its way or off already. */
+static void power_off(void)
+{
+	int err = try_write(power, "0");
+
+	_exit(err && err != ENODEV);
+}
+
+static bool power_off_twice(void)
+{
+	pid_t children[2] = { start(power_off), start(power_off) };
+	bool good = true;
+	int i, status;
+
+	for (i = 0; i < 2; i++)
+		good &= waitpid(children[i], &status, 0) == children[i] && !status;
+	return good;
+}
+
+static void main_cycles(unsigned int cycles)
+{
+	struct memory_state before = memory_state();
+	bool intact = true, gone = true, twice = true;
+	pid_t programs = 0, memory_user = 0;
+	unsigned int i;
+	long lost = 0;
+
+	ksft_set_plan(5);
+	/* Free memory is counted from the second time on: the first makes what stays. */
+	for (i = 0; i <= cycles; i++) {
+		struct ranges ranges = plug(2);
+		size_t pressed = log_count(LOG_BUTTON);
+		void *memory = fill(4 * LOAD);
+		char device[16];
+
+		find_device(ranges.range[0].start, device);
+		find_power(device, power);
+		unplug();
+		if (i % 2) {
+			wait_for(button_pressed, pressed + 2);
+			twice &= power_off_twice();
+		}
+		/* Not the tables: stacks of programs take some of the vmalloc space for good. */
+		empty = &before;
+		gone &= wait_for(all_gone, 0) && memory_blocks() == before.blocks &&
+			meminfo_bytes("MemTotal") == before.total;
+		intact &= verify(memory, 4 * LOAD);
+		munmap(memory, 4 * LOAD);
+		if (!i) {
+			lost = free_pages();
+			programs = start(run_programs);
+			memory_user = start(use_memory);
+		}
+	}
+	ksft_test_result(gone, "%u times two devices: MemTotal, ranges and blocks are as before\n",
+			 cycles + 1);
+	ksft_test_result(twice, "asking twice at once does no harm\n");
+	ksft_test_result(intact, "nothing of a process has changed\n");
+	ksft_test_result(stop(programs) & stop(memory_user),
+			 "programs are run and memory is used meanwhile\n");
+	lost -= free_pages();
+	ksft_print_msg("%ld pages fewer are free\n", lost);
+	ksft_test_result(lost < FREE_SLACK, "the memory they took is free again\n");
+}
+
+static void interrupt(int signal)
+{
+	(void)signal;
+}
+
+/* The refusal of a request, and what is there after it. */
+static void test_refused(int err, const char *what, const char *why, size_t said_before,
+			 const struct memory_state *before, const struct ranges *ranges)
+{
+	size_t said = log_count(why) - said_before, i;
+	bool there = memory_state_is(before);
+	char *on = read_file(power);
+
+	there &= *on == '1';
+	for (i = 0; i < ranges->nr; i++)
+		there &= in_zone(&ranges->range[i], "Movable");
+	free(on);
+	if (err != EBUSY || said != 1)
+		ksft_print_msg("%s; the log says why %zu times\n", strerror(err), said);
+	ksft_test_result(err == EBUSY && said == 1, "%s is refused: \"%s\"\n", what, why);
+	ksft_test_result(there, "slot, ranges, blocks and page tables are as before\n");
+}
+
+static void main_refuse(void)
+{
+	struct sigaction action = { .sa_handler = interrupt };
+	const char *in_use = "some of it is in use and cannot be moved";
+	const char *in_time = "some of it is held and could not be moved in time";
+	struct memory_state none, before;
+	char device[16], first[64], second[64], port[64];
+	struct ranges ranges;
+	size_t refused, stays, length;
+	int err;
+
+	/* Without SA_RESTART: the one who asks is interrupted. */
+	sigaction(SIGALRM, &action, NULL);
+	ksft_set_plan(14);
+	none = memory_state();
+	ranges = plug(2);
+	find_device(ranges.range[0].start, device);
+	snprintf(first, sizeof(first), DEVICES "/%s/remove", device);
+	/* Of the port: the way leads through it. */
+	snprintf(port, sizeof(port), DEVICES "/%s/../remove", device);
+	find_power(device, power);
+	find_device(ranges.range[1].start, device);
+	snprintf(second, sizeof(second), DEVICES "/%s/remove", device);
+	before = memory_state();
+
+	/* The second cannot be moved, so that the first has to come back. */
+	length = ranges.range[1].end - ranges.range[1].start;
+	err = hotplug("hold_reserved", ranges.range[1].start, length);
+	if (err)
+		die("no page of %#lx: %s", ranges.range[1].start, strerror(err));
+
+	refused = log_count(in_use);
+	stays = log_count(LOG_STAYS);
+	unplug();
+	ksft_test_result(wait_for(stayed_on, stays + 1), "the slot says that it stays on\n");
+	test_refused(EBUSY, "the request of the monitor", in_use, refused, &before, &ranges);
+
+	refused = log_count(in_use);
+	err = try_write(power, "0");
+	test_refused(err, "the slot's power", in_use, refused, &before, &ranges);
+
+	refused = log_count(in_use);
+	err = try_write(second, "1");
+	test_refused(err, "the device's remove", in_use, refused, &before, &ranges);
+
+	refused = log_count(in_use);
+	err = try_write(port, "1");
+	test_refused(err, "the port's remove", in_use, refused, &before, &ranges);
+	hotplug("hold", 0, 0);
+
+	/* Pages that look movable are tried until patience ends, or somebody's signal comes. */
+	length = ranges.range[0].end - ranges.range[0].start;
+	err = hotplug("hold_movable", ranges.range[0].start, length);
+	if (err)
+		die("no page of %#lx: %s", ranges.range[0].start, strerror(err));
+
+	refused = log_count("interrupted");
+	alarm(1);
+	err = try_write(first, "1");
+	test_refused(err, "a held page, interrupted", "interrupted", refused, &before, &ranges);
+
+	must_write(PATIENCE, "5");
+	refused = log_count(in_time);
+	err = try_write(power, "0");
+	test_refused(err, "a held page", in_time, refused, &before, &ranges);
+	must_write(PATIENCE, "600");
+	hotplug("hold", 0, 0);
+
+	unplug();
+	ksft_test_result(removed(&none), "both are removed once nothing holds them\n");
+}
+
+static void main_policies(void)
+{
+	struct memory_state none = memory_state(), before;
+	unsigned long block = block_size();
+	char device[16], path[64];
+	struct ranges ranges;
+	struct range first;
+	int err;
+
+	ksft_set_plan(7);
+
+	/* User space decides: the first block stays offline, the second is Movable. */
+	online_as("offline");
+	ranges = plug(1);
+	first = ranges.range[0];
+	ksft_test_result(meminfo_bytes("MemTotal") == none.total &&
+			 blocks_are(first.start, first.end - first.start, "state", "offline"),
+			 "offline: the blocks are offline and not in MemTotal\n");
+	snprintf(path, sizeof(path), MEMORY_DIR "/memory%lu/state", first.start / block + 1);
+	must_write(path, "online_movable");
+	ksft_test_result(meminfo_bytes("MemTotal") == none.total + block &&
+			 blocks_are(first.start + block, block, "valid_zones", "Movable"),
+			 "the block that user space onlines is in zone Movable\n");
+	find_device(first.start, device);
+	find_power(device, power);
+	before = memory_state();
+	err = hotplug("hold_reserved", first.start + block, block);
+	if (err)
+		die("no page of %#lx: %s", first.start + block, strerror(err));
+	err = try_write(power, "0");
+	ksft_test_result(err == EBUSY && memory_state_is(&before) &&
+			 blocks_are(first.start, block, "state", "offline") &&
+			 blocks_are(first.start + block, block, "valid_zones", "Movable"),
+			 "a refusal leaves both as they were\n");
+	hotplug("hold", 0, 0);
+	must_write(power, "0");
+	ksft_test_result(memory_state_is(&none), "both are removed\n");
+
+	/*
+	 * The zone by the ratio of Movable to what is not, in percent. Blocks that
+	 * can only be removed together are in the same, even if the first alone
+	 * would be in another.
+	 */
+	online_as("online");
+	must_write(HOTPLUG_PARAMS "/online_policy", "auto-movable");
+	ranges = plug(1);
+	ksft_test_result(in_zone(&ranges.range[0], "Movable"),
+			 "auto-movable: what the ratio allows is in zone Movable\n");
+	find_device(ranges.range[0].start, device);
+	find_power(device, power);
+	must_write(power, "0");
+	ksft_test_result(memory_state_is(&none), "it is removed\n");
+
+	must_write(HOTPLUG_PARAMS "/auto_movable_ratio", "30");
+	ranges = plug(1);
+	ksft_test_result(in_zone(&ranges.range[0], "Normal"),
+			 "what it allows for a part only is in zone Normal\n");
+}
+
+int main(int argc, char **argv)
+{
+	const char *mode = argc > 1 ? argv[1] : "";
+
+	if (!strcmp(mode, "nothing"))
+		return 0;
+
+	setlinebuf(stdout);
+	ksft_print_header();
+	if (access("/sys/kernel/debug/hotplug_range", F_OK))
+		module_load("modules/hotplug_range.ko");
+	online_as("online_movable");
+	/* Only the machine's speed may make it longer. */
+	must_write(PATIENCE, "600");
+
+	if (!strcmp(mode, "move") && argc > 2)
+		main_move(argv + 2);
+	else if (!strcmp(mode, "cycles") && argc > 2)
+		main_cycles(strtoul(argv[2], NULL, 0));
+	else if (!strcmp(mode, "refuse"))
+		main_refuse();
+	else if (!strcmp(mode, "policies"))
+		main_policies();
+	else
+		die("usage: hotremove move MIB... | cycles COUNT | refuse | policies");
+	ksft_finished();
+}

@@ -1,0 +1,276 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Memory hotplug at will: what drivers do when a device comes or goes, for any
+ * range, through files in /sys/kernel/debug/hotplug_range. "START SIZE" in bytes
+ * is written to
+ *
+ *   add		add_memory()
+ *   add_memmap		the same, with the struct pages in the range itself
+ *   remove		offline_and_remove_memory()
+ *   hold		take a page of the range for the kernel
+ *   hold_movable	take one of zone Movable and do not let it move
+ *			("0 0" gives all pages back)
+ *   hold_reserved	the same, and nobody is to try
+ *   within		read memory of the range within the bounds of its object
+ *   beyond		and the byte behind, which KASAN has to report
+ *   freed		read a page of zone Movable when it is free again, the same
+ *
+ * whose error is that of the write. And these can be read:
+ *
+ *   tables		pages of the page tables from vmemmap to the direct map; not
+ *			to be read while memory comes or goes
+ *   high_memory	end of the direct map, as a physical address
+ */
+#define pr_fmt(fmt) "hotplug_range: " fmt
+
+#include <linux/debugfs.h>
+#include <linux/list.h>
+#include <linux/memory_hotplug.h>
+#include <linux/mm.h>
+#include <linux/module.h>
+#include <linux/pgtable.h>
+#include <linux/sizes.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+
+/* Larger than what slabs have: with pages and a redzone of its own. */
+#define OBJECT_SIZE	(3 * PAGE_SIZE - 64)
+
+static LIST_HEAD(held);
+
+static bool page_is_in(struct page *page, u64 start, u64 size)
+{
+	return page_to_phys(page) >= start && page_to_phys(page) < start + size;
+}
+
+static void put_all(struct list_head *pages)
+{
+	struct page *page, *next;
+
+	list_for_each_entry_safe(page, next, pages, lru) {
+		list_del(&page->lru);
+		ClearPageReserved(page);
+		__free_page(page);
+	}
+}
+
+static int do_add(u64 start, u64 size)
+{
+	return add_memory(0, start, size, MHP_NONE);
+}
+
+static int do_add_memmap(u64 start, u64 size)
+{
+	return add_memory(0, start, size, MHP_MEMMAP_ON_MEMORY);
+}
+
+/* Only the last page that was taken can be in the range. */
+static struct page *take_page(u64 start, u64 size, gfp_t gfp)
+{
+	LIST_HEAD(others);
+	struct page *page;
+
+	while ((page = alloc_page(gfp | __GFP_NORETRY | __GFP_NOWARN))) {
+		if (page_is_in(page, start, size))
+			break;
+		list_add(&page->lru, &others);
+	}
+	put_all(&others);
+
+	return page;
+}
+
+static int hold(u64 start, u64 size, gfp_t gfp)
+{
+	struct page *page;
+
+	if (!size) {
+		put_all(&held);
+		return 0;
+	}
+
+	page = take_page(start, size, gfp);
+	if (!page)
+		return -ENOMEM;
+
+	list_add(&page->lru, &held);
+	return 0;
+}
+
+static int do_hold(u64 start, u64 size)
+{
+	return hold(start, size, GFP_KERNEL);
+}
+
+static int do_hold_movable(u64 start, u64 size)
+{
+	return hold(start, size, GFP_HIGHUSER_MOVABLE);
+}
+
+static int do_hold_reserved(u64 start, u64 size)
+{
+	int ret = hold(start, size, GFP_HIGHUSER_MOVABLE);
+
+	if (!ret && size)
+		SetPageReserved(list_first_entry(&held, struct page, lru));
+	return ret;
+}
+
+static int read_object(u64 start, u64 size, size_t bytes)
+{
+	u8 *object = kmalloc(OBJECT_SIZE, GFP_KERNEL);
+	unsigned int sum = 0;
+	int ret = 0;
+	size_t i;
+
+	if (!object)
+		return -ENOMEM;
+
+	memset(object, 1, OBJECT_SIZE);
+	if (!page_is_in(virt_to_page(object), start, size))
+		ret = -ERANGE;
+	for (i = 0; i < bytes && !ret; i++)
+		sum += READ_ONCE(object[i]);
+	kfree(object);
+
+	return ret ?: sum >= OBJECT_SIZE ? 0 : -EIO;
+}
+
+static int do_within(u64 start, u64 size)
+{
+	return read_object(start, size, OBJECT_SIZE);
+}
+
+static int do_beyond(u64 start, u64 size)
+{
+	int ret;
+
+	pr_err("begin expected report\n");
+	ret = read_object(start, size, OBJECT_SIZE + 1);
+	pr_err("end expected report\n");
+
+	return ret;
+}
+
+static int do_freed(u64 start, u64 size)
+{
+	/* Not at the edge: the report shows the shadow around it, too */
+	struct page *page = take_page(start + SZ_1M, size - 2 * SZ_1M, GFP_HIGHUSER_MOVABLE);
+	unsigned long *data;
+
+	if (!page)
+		return -ENOMEM;
+
+	data = page_address(page);
+	WRITE_ONCE(*data, 1);
+	__free_page(page);
+	pr_err("begin expected report\n");
+	READ_ONCE(*data);
+	pr_err("end expected report\n");
+
+	return 0;
+}
+
+static const struct operation {
+	const char	*name;
+	int		(*perform)(u64 start, u64 size);
+} operations[] = {
+	{ "add",	do_add },
+	{ "add_memmap",	do_add_memmap },
+	{ "remove",	offline_and_remove_memory },
+	{ "hold",	do_hold },
+	{ "hold_movable", do_hold_movable },
+	{ "hold_reserved", do_hold_reserved },
+	{ "within",	do_within },
+	{ "beyond",	do_beyond },
+	{ "freed",	do_freed },
+};
+
+static ssize_t operation_write(struct file *file, const char __user *buf,
+			       size_t count, loff_t *pos)
+{
+	const struct operation *operation = file->private_data;
+	char text[64];
+	u64 start, size;
+	int ret;
+
+	if (count >= sizeof(text))
+		return -EINVAL;
+	if (copy_from_user(text, buf, count))
+		return -EFAULT;
+	text[count] = 0;
+	if (sscanf(text, "%llu %llu", &start, &size) != 2)
+		return -EINVAL;
+
+	ret = operation->perform(start, size);
+	return ret ?: count;
+}
+
+static const struct file_operations operation_fops = {
+	.owner	= THIS_MODULE,
+	.open	= simple_open,
+	.write	= operation_write,
+};
+
+/* A table and what is behind a part of it; the entries of all levels look alike */
+static unsigned long count_tables(const unsigned long *table, unsigned int first,
+				  unsigned int last)
+{
+	unsigned long count = 1;
+	unsigned int i;
+
+	for (i = first; i <= last; i++) {
+		pte_t entry = __pte(READ_ONCE(table[i]));
+
+		if (pte_present(entry) && !(pte_val(entry) & _PAGE_LEAF))
+			count += count_tables(pfn_to_virt(pte_pfn(entry)), 0,
+					      PTRS_PER_PTE - 1);
+	}
+
+	return count;
+}
+
+static int tables_get(void *data, u64 *value)
+{
+	/* init_mm is not for modules, and all have the same kernel half */
+	unsigned long *pgd = pfn_to_virt(csr_read(CSR_SATP) & SATP_PPN);
+
+	*value = count_tables(pgd, pgd_index(VMEMMAP_START),
+			      pgd_index(DIRECT_MAP_END - 1));
+	return 0;
+}
+DEFINE_DEBUGFS_ATTRIBUTE(tables_fops, tables_get, NULL, "%llu\n");
+
+static int high_memory_get(void *data, u64 *value)
+{
+	*value = __pa(high_memory - 1) + 1;
+	return 0;
+}
+DEFINE_DEBUGFS_ATTRIBUTE(high_memory_fops, high_memory_get, NULL, "%llu\n");
+
+static struct dentry *dir;
+
+static int __init hotplug_range_init(void)
+{
+	unsigned int i;
+
+	dir = debugfs_create_dir("hotplug_range", NULL);
+	for (i = 0; i < ARRAY_SIZE(operations); i++)
+		debugfs_create_file(operations[i].name, 0200, dir,
+				    (void *)&operations[i], &operation_fops);
+	debugfs_create_file("tables", 0400, dir, NULL, &tables_fops);
+	debugfs_create_file("high_memory", 0400, dir, NULL, &high_memory_fops);
+
+	return 0;
+}
+module_init(hotplug_range_init);
+
+static void __exit hotplug_range_exit(void)
+{
+	debugfs_remove(dir);
+	put_all(&held);
+}
+module_exit(hotplug_range_exit);
+
+MODULE_DESCRIPTION("Memory hotplug of any range, for tests");
+MODULE_LICENSE("GPL");
