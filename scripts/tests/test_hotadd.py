@@ -38,9 +38,5 @@ def test_refused_device(report, boot, port, size):
     boot.suite("hotadd refuse", 120, plug=lambda: boot.guest.plug(port, size, port))
 
 
-def test_refused_range(boot):
-    boot.suite("hotadd bad", 60)
-
-
 def test_end(boot):
     boot.end()
