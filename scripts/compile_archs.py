@@ -46,7 +46,7 @@ ARCHS = (
     Arch("powerpc", "powerpc", "powerpc-linux-gnu-", "pmac32_defconfig", "FTRACE KPROBES BPF_JIT KASAN FUNCTION_TRACER"),
     Arch("powerpc-8xx", "powerpc", "powerpc-linux-gnu-", "mpc885_ads_defconfig", "FTRACE KPROBES"),
     Arch("powerpc64", "powerpc", "powerpc64le-linux-gnu-", "ppc64le_defconfig", "FTRACE KPROBES BPF_JIT FUNCTION_TRACER"),
-    Arch("riscv", "riscv", "riscv64-linux-gnu-", "defconfig", "FTRACE KPROBES BPF_JIT KASAN VIRT_DRIVERS PCI_RAM SPARSEMEM_MANUAL " + HOTPLUG),
+    Arch("riscv", "riscv", "riscv64-linux-gnu-", "defconfig", "FTRACE KPROBES BPF_JIT KASAN VIRT_DRIVERS PCI_RAM SPARSEMEM_MANUAL ZONE_DEVICE " + HOTPLUG),
     Arch("riscv32", "riscv", "riscv64-linux-gnu-", "rv32_defconfig", "FTRACE KPROBES BPF_JIT"),
     Arch("s390", "s390", "s390x-linux-gnu-", "defconfig", "FTRACE KPROBES BPF_JIT KASAN FUNCTION_TRACER"),
     Arch("sh", "sh", "sh4-linux-gnu-", "rts7751r2d1_defconfig", "FTRACE KPROBES"),

@@ -71,7 +71,8 @@ static int direct_map_add(phys_addr_t start, phys_addr_t end, pgprot_t prot)
  * @nid: NUMA node of the memory
  * @start: physical address, aligned to PMD_SIZE
  * @size: bytes, a multiple of PMD_SIZE
- * @params: protection of the mapping, and where the struct pages may be
+ * @params: protection of the mapping, where the struct pages may be, and whether
+ *	it is device memory
  *
  * The caller has checked that the range is mappable and that nothing is there.
  *
@@ -87,9 +88,12 @@ int arch_add_memory(int nid, u64 start, u64 size, struct mhp_params *params)
 	if (!IS_ALIGNED(start | size, PMD_SIZE))
 		return -EINVAL;
 
-	ret = kasan_hotplug_prepare(__va(start), size);
-	if (ret)
-		return ret;
+	/* Nobody maps a shadow of its own for device memory */
+	if (!params->pgmap) {
+		ret = kasan_hotplug_prepare(__va(start), size);
+		if (ret)
+			return ret;
+	}
 
 	ret = direct_map_add(start, start + size, params->pgprot);
 	if (ret)

@@ -51,6 +51,25 @@ long read_long(const char *path)
 	return value;
 }
 
+int try_write(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC), err;
+
+	if (fd < 0)
+		return errno;
+	err = write(fd, text, strlen(text)) < 0 ? errno : 0;
+	close(fd);
+	return err;
+}
+
+void must_write(const char *path, const char *text)
+{
+	int err = try_write(path, text);
+
+	if (err)
+		die("write %s to %s: %s", text, path, strerror(err));
+}
+
 /*
  * Lines are "---[ name ]---" or
  * "0xstart-0xend   0xphys  <n><unit> <level> <software> D A G U X W R V", where

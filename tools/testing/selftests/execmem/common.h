@@ -66,6 +66,9 @@ struct ptdump {
 /* The whole file, or the number in it; free() the text. */
 char *read_file(const char *path);
 long read_long(const char *path);
+/* Write to a file of the kernel's: returns 0 or the errno, or ends the program. */
+int try_write(const char *path, const char *text);
+void must_write(const char *path, const char *text);
 
 /* Takes the dump; free it with ptdump_free(). */
 struct ptdump ptdump_read(void);

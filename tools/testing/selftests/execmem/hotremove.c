@@ -42,26 +42,6 @@
  */
 #define FREE_SLACK	512	/* pages */
 
-/* Returns 0 or the errno of the write. */
-static int try_write(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC), err;
-
-	if (fd < 0)
-		return errno;
-	err = write(fd, text, strlen(text)) < 0 ? errno : 0;
-	close(fd);
-	return err;
-}
-
-static void must_write(const char *path, const char *text)
-{
-	int err = try_write(path, text);
-
-	if (err)
-		die("write %s to %s: %s", text, path, strerror(err));
-}
-
 static void online_as(const char *policy)
 {
 	must_write(MEMORY_DIR "/auto_online_blocks", policy);

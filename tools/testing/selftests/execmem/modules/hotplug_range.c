@@ -17,7 +17,7 @@
  *
  * whose error is that of the write. And these can be read:
  *
- *   tables		pages of the page tables from vmemmap to the direct map; not
+ *   tables		pages of the page tables of vmemmap and of the direct map; not
  *			to be read while memory comes or goes
  *   high_memory	end of the direct map, as a physical address
  */
@@ -235,8 +235,9 @@ static int tables_get(void *data, u64 *value)
 	/* init_mm is not for modules, and all have the same kernel half */
 	unsigned long *pgd = pfn_to_virt(csr_read(CSR_SATP) & SATP_PPN);
 
-	*value = count_tables(pgd, pgd_index(VMEMMAP_START),
-			      pgd_index(DIRECT_MAP_END - 1));
+	/* The vmalloc space is between them, and takes tables for good */
+	*value = count_tables(pgd, pgd_index(VMEMMAP_START), pgd_index(VMEMMAP_END - 1)) +
+		 count_tables(pgd, pgd_index(PAGE_OFFSET), pgd_index(DIRECT_MAP_END - 1));
 	return 0;
 }
 DEFINE_DEBUGFS_ATTRIBUTE(tables_fops, tables_get, NULL, "%llu\n");

@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Memory of devices: persistent memory in all the ways it is used, and memory that only a device can access."""
+
+import os
+import subprocess
+
+import pytest
+
+
+def start_pmem(start, title, name, mode, size, **options):
+    given = os.environ.get("QEMU")
+    if given and "virtio-pmem-pci" not in subprocess.run([given, "-device", "help"], capture_output=True,
+                                                         text=True).stdout:
+        pytest.skip("QEMU= has no virtio-pmem for RISC-V")
+    devices = ["-object", f"memory-backend-memfd,id=pmem0,size={size}M", "-device", "virtio-pmem-pci,memdev=pmem0"]
+    return start(f"{title}, 2 harts, {size} MiB of virtio-pmem", name, mmu=mode, harts=2, devices=devices, **options)
+
+
+@pytest.mark.parametrize("mode", ["sv57", "sv39"])
+def test_pmem(start, mode):
+    boot = start_pmem(start, mode.capitalize(), f"pmem-{mode}", mode, 512, memory="1G,maxmem=4G")
+    boot.suite("pmem fs", 60)
+    boot.suite("pmem dax", 120)
+    boot.suite("pmem ram 8", 240)
+    boot.end()
+
+
+@pytest.mark.parametrize("mode", ["sv57", "sv48", "sv39"])
+def test_hmm(start, mode):
+    boot = start(f"{mode.capitalize()}, 2 harts, memory that only a device can access", f"hmm-{mode}", mmu=mode,
+                 harts=2, memory="2G", append="mem=1G")
+    # The second time finds what the first has left.
+    for _ in range(2):
+        load_hmm(boot)
+        boot.suite("hmm-tests | grep -v '^# *\\(RUN\\|OK\\) '", 240)
+        boot.guest.output("rmmod test_hmm")
+    boot.end()
+
+
+def load_hmm(boot):
+    # 6.1's make_device_exclusive_range() refuses parts of a large page, which the test may get.
+    boot.guest.output("echo madvise > /sys/kernel/mm/transparent_hugepage/enabled")
+    boot.guest.output("echo 8 > /proc/sys/vm/nr_hugepages")
+    # Two devices have struct pages for the last addresses that vmemmap reaches, 256 MiB
+    # each; the memory of two others is RAM that "mem=" has kept from the kernel.
+    boot.guest.output("insmod modules/test_hmm.ko spm_addr_dev0=0xd0000000 spm_addr_dev1=0xe0000000")
+
+
+def test_debug_pmem(start):
+    boot = start_pmem(start, "debug kernel, Sv39", "pmem-debug", "sv39", 256, config="debug",
+                      memory="2G,maxmem=4G", boot_limit=300, append="rcupdate.rcu_expedited=1")
+    boot.suite("pmem dax", 600)
+    boot.suite("pmem ram 1", 900)
+    boot.end()
