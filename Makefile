@@ -22,6 +22,7 @@ help:
 	@echo 'make run         boot the patched kernel in QEMU: a tour, then a shell'
 	@echo 'make test        build and boot everything, prove that it works'
 	@echo 'make soak        load and unload at random, half an hour on each of two kernels'
+	@echo 'make bench       instructions and memory that a BPF program costs, with the ROX cache and without'
 	@echo 'make check       checkpatch, sparse and lint over the series and the scripts'
 	@echo 'make check-arch  compile the series for other architectures, boot x86_64 and arm64'
 	@echo 'make qemu        QEMU with virtio-mem on RISC-V -> build/parts/qemu; make test uses it'
@@ -80,6 +81,10 @@ soak: tree parts
 	@for config in rv64 debug; do scripts/initramfs build/out/$$config || exit; done
 	@SOAK=$(or $(SECONDS),1800) /usr/bin/python3 -B -m pytest scripts/tests/test_soak.py
 
+bench: kernel parts
+	@scripts/initramfs build/out/rv64
+	@scripts/bench.py
+
 check: tree
 	@scripts/build rv64
 	@scripts/check
@@ -94,4 +99,4 @@ check-arch: tree
 clean:
 	@rm -rf build/out build/guest build/initramfs-* build/log build/series
 
-.PHONY: help setup parts tree refresh series kernel kernels qemu run test soak check check-arch clean
+.PHONY: help setup parts tree refresh series kernel kernels qemu run test soak bench check check-arch clean

@@ -29,6 +29,9 @@
  * The areas carry %VM_FLUSH_RESET_PERMS, so that whatever set_memory_*() did to
  * their pages is undone before the pages are handed out again.
  *
+ * Where a range says %EXECMEM_ROX_CACHE, it is a piece of a larger block that is
+ * read-only and executable from the first moment, see mm/execmem_cache.c.
+ *
  * For each live allocation there is a &struct execmem_area, in a tree that is
  * ordered by address. By it execmem_free() knows what it may free, and
  * /sys/kernel/debug/execmem what there is. Allocating and freeing already take
@@ -49,6 +52,7 @@
 #include <linux/preempt.h>
 #include <linux/printk.h>
 #include <linux/set_memory.h>
+#include <linux/sizes.h>
 #include <linux/slab.h>
 #include <linux/vmalloc.h>
 
@@ -56,6 +60,9 @@
 #include <trace/events/execmem.h>
 
 #include "execmem_internal.h"
+
+/* More than anybody has a use for, and less than an area can tell */
+#define EXECMEM_MAX_SIZE	SZ_1G
 
 const char * const execmem_type_names[EXECMEM_TYPE_MAX] = {
 	[EXECMEM_MODULE_TEXT]	= "module-text",
@@ -67,7 +74,7 @@ const char * const execmem_type_names[EXECMEM_TYPE_MAX] = {
 
 /* Protects the records and the counters; nothing is allocated under it */
 DEFINE_MUTEX(execmem_mutex);
-struct rb_root execmem_areas = RB_ROOT;
+struct execmem_areas execmem_areas;
 struct execmem_stats execmem_stats[EXECMEM_TYPE_MAX + 1];
 
 /* The table in use; NULL before execmem_init() and if the table was refused */
@@ -190,24 +197,8 @@ void __init execmem_init(void)
 		};
 	}
 
-	if (!execmem_params_complete(params))
+	if (!execmem_params_complete(params) && !execmem_cache_init(params))
 		execmem_params = params;
-}
-
-static bool execmem_area_before(struct rb_node *a, const struct rb_node *b)
-{
-	return rb_entry(a, struct execmem_area, node)->addr <
-	       rb_entry(b, struct execmem_area, node)->addr;
-}
-
-static int execmem_area_cmp(const void *addr, const struct rb_node *node)
-{
-	unsigned long start = rb_entry(node, struct execmem_area, node)->addr;
-
-	if ((unsigned long)addr == start)
-		return 0;
-
-	return (unsigned long)addr < start ? -1 : 1;
 }
 
 static void execmem_stats_add(struct execmem_stats *stats,
@@ -225,43 +216,6 @@ static void execmem_stats_sub(struct execmem_stats *stats,
 	stats->live--;
 	stats->asked -= area->asked;
 	stats->used -= area->used;
-}
-
-/* Keep a record of an allocation, or of the failure if there is no @area */
-static void execmem_record(enum execmem_type type, struct execmem_area *area)
-{
-	struct execmem_stats *stats = &execmem_stats[type];
-	struct execmem_stats *total = &execmem_stats[EXECMEM_TYPE_MAX];
-
-	mutex_lock(&execmem_mutex);
-	if (area) {
-		rb_add(&area->node, &execmem_areas, execmem_area_before);
-		execmem_stats_add(stats, area);
-		execmem_stats_add(total, area);
-	} else {
-		stats->failed++;
-		total->failed++;
-	}
-	mutex_unlock(&execmem_mutex);
-}
-
-/* Take the record of an allocation out; NULL if there is no such allocation */
-static struct execmem_area *execmem_unrecord(const void *ptr)
-{
-	struct execmem_area *area = NULL;
-	struct rb_node *node;
-
-	mutex_lock(&execmem_mutex);
-	node = rb_find(ptr, &execmem_areas, execmem_area_cmp);
-	if (node) {
-		area = rb_entry(node, struct execmem_area, node);
-		rb_erase(node, &execmem_areas);
-		execmem_stats_sub(&execmem_stats[area->type], area);
-		execmem_stats_sub(&execmem_stats[EXECMEM_TYPE_MAX], area);
-	}
-	mutex_unlock(&execmem_mutex);
-
-	return area;
 }
 
 /* Do to fresh memory what its range asks for beyond addresses and protection */
@@ -319,6 +273,25 @@ static void *execmem_vmalloc(const struct execmem_range *range, size_t size,
 	return kasan_reset_tag(ptr);
 }
 
+/* Memory of its own, which @area is the record of; under the mutex if there is */
+static struct execmem_area *execmem_take(const struct execmem_range *range,
+					 size_t size, const void *caller,
+					 struct execmem_area *area)
+{
+	void *ptr = execmem_vmalloc(range, size, caller);
+
+	mutex_lock(&execmem_mutex);
+	if (!ptr)
+		return NULL;
+
+	area->addr = (unsigned long)ptr;
+	area->used = PAGE_ALIGN(size);
+	area->flags = range->flags & EXECMEM_DIRECT_MAP ? EXECMEM_AREA_DIRECT_MAP : 0;
+	execmem_areas_add(&execmem_areas, area);
+
+	return area;
+}
+
 /**
  * execmem_range_alloc - allocate from one range
  * @range: a complete range
@@ -328,38 +301,49 @@ static void *execmem_vmalloc(const struct execmem_range *range, size_t size,
  *
  * Context: process context, may sleep.
  *
- * Return: the address of @size bytes, rounded up to full pages and not
+ * Return: the address of @size bytes, rounded up to full pages, or to
+ * %EXECMEM_PIECE_SIZE where the range is served by the cache, and not
  * zeroed; %NULL if there is neither address space nor memory.
  */
 void *execmem_range_alloc(const struct execmem_range *range,
 			  enum execmem_type type, size_t size,
 			  const void *caller)
 {
-	struct execmem_area *area;
+	struct execmem_area *spare, *area = NULL;
 	void *ptr = NULL;
 
 	if (!size)
 		return NULL;
 
-	area = kmalloc(sizeof(*area), GFP_KERNEL);
-	if (area)
-		ptr = execmem_vmalloc(range, size, caller);
+	spare = kmalloc(sizeof(*spare), GFP_KERNEL);
+	/* It must not hide from kmemleak that a user lost the memory */
+	kmemleak_ignore(spare);
 
-	if (ptr) {
-		/* It must not hide from kmemleak that a user lost the memory */
-		kmemleak_ignore(area);
-		area->addr = (unsigned long)ptr;
-		area->asked = size;
-		area->used = PAGE_ALIGN(size);
-		area->caller = caller;
+	if (!spare || size > EXECMEM_MAX_SIZE)
+		mutex_lock(&execmem_mutex);
+	else if (range->flags & EXECMEM_ROX_CACHE)
+		area = execmem_cache_take(range, size, spare);
+	else
+		area = execmem_take(range, size, caller, spare);
+
+	if (area) {
+		ptr = (void *)area->addr;
 		area->type = type;
-		area->direct_map = range->flags & EXECMEM_DIRECT_MAP;
+		area->asked = size;
+		area->caller = caller;
+		execmem_stats_add(&execmem_stats[type], area);
+		execmem_stats_add(&execmem_stats[EXECMEM_TYPE_MAX], area);
 	} else {
-		kfree(area);
-		area = NULL;
+		execmem_stats[type].failed++;
+		execmem_stats[EXECMEM_TYPE_MAX].failed++;
 	}
+	mutex_unlock(&execmem_mutex);
 
-	execmem_record(type, area);
+	if (area != spare)
+		kfree(spare);
+	/* A block is not known to kmemleak, so that its pieces can be */
+	if (ptr && range->flags & EXECMEM_ROX_CACHE)
+		kmemleak_alloc(ptr, size, 1, GFP_KERNEL);
 	trace_execmem_alloc(type, size, ptr, caller);
 
 	return ptr;
@@ -372,7 +356,9 @@ void *execmem_range_alloc(const struct execmem_range *range,
  *
  * The memory is in the range of @type and has its protection: it is for the
  * caller to make it writable, read-only or executable with set_memory_*() as
- * its use demands. It is not zeroed.
+ * its use demands. It is not zeroed. If execmem_is_rox(@type), it is read-only
+ * and executable, has trapping instructions in it, starts at a multiple of 64,
+ * and is written with execmem_update_copy() alone.
  *
  * Context: process context, may sleep.
  *
@@ -415,13 +401,29 @@ void execmem_free(void *ptr)
 		 caller, ptr))
 		return;
 
-	area = execmem_unrecord(ptr);
+	mutex_lock(&execmem_mutex);
+	area = execmem_areas_find(&execmem_areas, ptr);
 	if (WARN(!area, "execmem: %pS frees %p, which is not allocated\n",
-		 caller, ptr))
+		 caller, ptr)) {
+		mutex_unlock(&execmem_mutex);
 		return;
+	}
 
 	trace_execmem_free(area->type, area->asked, ptr, caller);
-	if (area->direct_map)
+	execmem_stats_sub(&execmem_stats[area->type], area);
+	execmem_stats_sub(&execmem_stats[EXECMEM_TYPE_MAX], area);
+
+	if (area->flags & EXECMEM_AREA_PIECE) {
+		area = execmem_cache_give(area);
+		mutex_unlock(&execmem_mutex);
+		execmem_cache_release(area);
+		return;
+	}
+
+	execmem_areas_del(&execmem_areas, area);
+	mutex_unlock(&execmem_mutex);
+
+	if (area->flags & EXECMEM_AREA_DIRECT_MAP)
 		kfree(ptr);
 	else
 		vfree(ptr);

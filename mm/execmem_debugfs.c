@@ -29,8 +29,8 @@ struct execmem_fill {
 	unsigned long	largest;	/* hole */
 };
 
-/* At most a range and a fallback for each type */
-#define EXECMEM_MAX_WINDOWS	(2 * EXECMEM_TYPE_MAX)
+/* At most a range and a fallback for each type, and the tail of the text */
+#define EXECMEM_MAX_WINDOWS	(2 * EXECMEM_TYPE_MAX + 1)
 
 static unsigned int execmem_window_add(struct execmem_window *windows,
 				       unsigned int nr, unsigned long start,
@@ -73,37 +73,54 @@ static unsigned int execmem_windows(struct execmem_window *windows)
 			nr = execmem_window_add(windows, nr,
 						range->fallback_start,
 						range->fallback_end, type);
+		if (execmem_is_rox(type) && execmem_params->tail_end)
+			nr = execmem_window_add(windows, nr,
+						execmem_params->tail_start,
+						execmem_params->tail_end, type);
 	}
 
 	return nr;
 }
 
+static struct execmem_area *execmem_first(void)
+{
+	return rb_entry_safe(rb_first(&execmem_areas.by_addr), struct execmem_area,
+			     by_addr);
+}
+
+static struct execmem_area *execmem_next(struct execmem_area *area)
+{
+	return rb_entry_safe(rb_next(&area->by_addr), struct execmem_area, by_addr);
+}
+
 /*
- * Every area is followed by a guard page, which is not used and not free.
- * Others that allocate in a window, vmalloc() and ioremap() in the vmalloc
- * space, are not known here: their addresses count as free.
+ * Every area that is not part of a block is followed by a guard page. It is not
+ * used and not free, and neither are the free pieces of a block, which
+ * execmem_cache_fill() counts. Others that allocate in a window,
+ * vmalloc() and ioremap() in the vmalloc space, are not known here: their
+ * addresses count as free.
  */
 static struct execmem_fill execmem_fill(unsigned long start, unsigned long end)
 {
 	struct execmem_fill fill = { };
 	unsigned long at = start;
-	struct rb_node *node;
+	struct execmem_area *area;
 
 	lockdep_assert_held(&execmem_mutex);
 
-	for (node = rb_first(&execmem_areas); node; node = rb_next(node)) {
-		const struct execmem_area *area;
+	for (area = execmem_first(); area; area = execmem_next(area)) {
+		unsigned long guard = area->flags & EXECMEM_AREA_PIECE ? 0 : PAGE_SIZE;
 
-		area = rb_entry(node, struct execmem_area, node);
 		if (area->addr < start)
 			continue;
 		if (area->addr >= end)
 			break;
 
-		fill.used += area->used;
+		if (!(area->flags & EXECMEM_AREA_FREE))
+			fill.used += area->used;
 		fill.free += area->addr - at;
 		fill.largest = max(fill.largest, area->addr - at);
-		at = min(area->addr + area->used + PAGE_SIZE, end);
+		at = min(area->addr + area->used + guard, end);
 	}
 	fill.free += end - at;
 	fill.largest = max(fill.largest, end - at);
@@ -111,51 +128,129 @@ static struct execmem_fill execmem_fill(unsigned long start, unsigned long end)
 	return fill;
 }
 
-/* The share of the free addresses that is not in the largest hole, in percent */
+/* The same of all blocks of the cache */
+static struct execmem_fill execmem_cache_fill(unsigned long *nr_free)
+{
+	struct execmem_fill fill = { };
+	struct execmem_area *area;
+
+	lockdep_assert_held(&execmem_mutex);
+
+	*nr_free = 0;
+	for (area = execmem_first(); area; area = execmem_next(area)) {
+		if (!(area->flags & EXECMEM_AREA_PIECE))
+			continue;
+		if (!(area->flags & EXECMEM_AREA_FREE)) {
+			fill.used += area->used;
+			continue;
+		}
+		fill.free += area->used;
+		fill.largest = max_t(unsigned long, fill.largest, area->used);
+		(*nr_free)++;
+	}
+
+	return fill;
+}
+
+/* In how many mappings the allocations of each type, and of all, are */
+static void execmem_count_blocks(unsigned long blocks[EXECMEM_TYPE_MAX + 1])
+{
+	unsigned long last[EXECMEM_TYPE_MAX + 1] = { };
+	struct execmem_area *area;
+	unsigned long block = 0;
+
+	lockdep_assert_held(&execmem_mutex);
+
+	for (area = execmem_first(); area; area = execmem_next(area)) {
+		const int types[] = { area->type, EXECMEM_TYPE_MAX };
+		int i;
+
+		if (!(area->flags & EXECMEM_AREA_PIECE) || area->flags & EXECMEM_AREA_FIRST)
+			block++;
+		if (area->flags & EXECMEM_AREA_FREE)
+			continue;
+
+		for (i = 0; i < ARRAY_SIZE(types); i++) {
+			blocks[types[i]] += last[types[i]] != block;
+			last[types[i]] = block;
+		}
+	}
+}
+
+/* The share of what is free that is not in the largest hole, in percent */
 static unsigned int execmem_fragmented(const struct execmem_fill *fill)
 {
-	/* Pages: a percentage of bytes would overflow on 32-bit */
-	unsigned long free = PFN_DOWN(fill->free);
-	unsigned long rest = PFN_DOWN(fill->free - fill->largest);
+	/* 64 bytes: a percentage of bytes would overflow on 32-bit */
+	unsigned long free = fill->free / EXECMEM_PIECE_SIZE;
+	unsigned long rest = (fill->free - fill->largest) / EXECMEM_PIECE_SIZE;
 
 	return free ? mult_frac(100UL, rest, free) : 0;
 }
 
 static void execmem_show_stats(struct seq_file *m, const char *name,
-			       const struct execmem_stats *stats)
+			       const struct execmem_stats *stats,
+			       unsigned long blocks)
 {
-	/* Every allocation is an area of its own: as many blocks as are live */
 	seq_printf(m, "%-12s %10lu %12lu %12lu %12lu %8lu %8lu", name,
 		   stats->live, stats->asked, stats->used, stats->peak,
-		   stats->failed, stats->live);
+		   stats->failed, blocks);
 }
+
+#ifdef CONFIG_EXECMEM_ROX
+static void execmem_show_cache(struct seq_file *m, const struct execmem_fill *cache,
+			       unsigned long nr_free)
+{
+	const struct execmem_cache_stats *stats = &execmem_cache_stats;
+
+	if (!stats->bytes)
+		return;
+
+	seq_printf(m, "\n%-8s %12s %12s %12s %12s %12s\n", "blocks", "of-4K-pages",
+		   "bytes", "free", "free-pieces", "largest-free");
+	seq_printf(m, "%-8lu %12lu %12lu %12lu %12lu %12lu\n", stats->blocks,
+		   stats->small_blocks, stats->bytes, cache->free, nr_free,
+		   cache->largest);
+}
+#else
+static void execmem_show_cache(struct seq_file *m, const struct execmem_fill *cache,
+			       unsigned long nr_free)
+{
+}
+#endif
 
 static int execmem_show(struct seq_file *m, void *unused)
 {
 	struct execmem_window windows[EXECMEM_MAX_WINDOWS];
+	unsigned long blocks[EXECMEM_TYPE_MAX + 1] = { };
 	unsigned int nr = execmem_windows(windows);
+	struct execmem_fill cache;
+	unsigned long nr_free;
 	unsigned int i;
 	int type;
 
 	mutex_lock(&execmem_mutex);
 
+	execmem_count_blocks(blocks);
+	cache = execmem_cache_fill(&nr_free);
+
 	seq_printf(m, "%-12s %10s %12s %12s %12s %8s %8s %11s\n", "type", "live",
 		   "asked", "used", "peak", "failed", "blocks", "fragmented");
 	for (type = 0; type < EXECMEM_TYPE_MAX; type++) {
 		execmem_show_stats(m, execmem_type_names[type],
-				   &execmem_stats[type]);
+				   &execmem_stats[type], blocks[type]);
 		if (execmem_params) {
 			const struct execmem_range *range;
 			struct execmem_fill fill;
 
 			range = &execmem_params->ranges[type];
-			fill = execmem_fill(range->start, range->end);
+			fill = range->flags & EXECMEM_ROX_CACHE ? cache :
+			       execmem_fill(range->start, range->end);
 			seq_printf(m, " %10u%%", execmem_fragmented(&fill));
 		}
 		seq_putc(m, '\n');
 	}
-	execmem_show_stats(m, "total", &execmem_stats[EXECMEM_TYPE_MAX]);
-
+	execmem_show_stats(m, "total", &execmem_stats[EXECMEM_TYPE_MAX],
+			   blocks[EXECMEM_TYPE_MAX]);
 	seq_printf(m, "\n\n%-*s %20s %12s %20s  %s\n",
 		   (int)(4 * sizeof(long) + 5), "window", "size", "used",
 		   "largest-hole", "types");
@@ -173,6 +268,7 @@ static int execmem_show(struct seq_file *m, void *unused)
 			seq_printf(m, " %s", execmem_type_names[type]);
 		seq_putc(m, '\n');
 	}
+	execmem_show_cache(m, &cache, nr_free);
 
 	mutex_unlock(&execmem_mutex);
 
@@ -180,36 +276,43 @@ static int execmem_show(struct seq_file *m, void *unused)
 }
 DEFINE_SHOW_ATTRIBUTE(execmem);
 
-/* The first area at or above an address that a reader has reached */
+/* The next allocation, @area itself or one behind it */
+static struct execmem_area *execmem_skip_free(struct execmem_area *area)
+{
+	while (area && area->flags & EXECMEM_AREA_FREE)
+		area = execmem_next(area);
+
+	return area;
+}
+
 static void *execmem_areas_start(struct seq_file *m, loff_t *pos)
 {
-	struct rb_node *node;
+	struct execmem_area *area;
 	loff_t skip = *pos;
 
 	mutex_lock(&execmem_mutex);
-	for (node = rb_first(&execmem_areas); node && skip; node = rb_next(node))
-		skip--;
+	for (area = execmem_skip_free(execmem_first()); area && skip; skip--)
+		area = execmem_skip_free(execmem_next(area));
 
-	return node;
+	return area;
 }
 
-static void *execmem_areas_next(struct seq_file *m, void *node, loff_t *pos)
+static void *execmem_areas_next(struct seq_file *m, void *area, loff_t *pos)
 {
 	(*pos)++;
-	return rb_next(node);
+	return execmem_skip_free(execmem_next(area));
 }
 
-static void execmem_areas_stop(struct seq_file *m, void *node)
+static void execmem_areas_stop(struct seq_file *m, void *area)
 {
 	mutex_unlock(&execmem_mutex);
 }
 
-static int execmem_areas_show(struct seq_file *m, void *node)
+static int execmem_areas_show(struct seq_file *m, void *v)
 {
-	const struct execmem_area *area;
+	const struct execmem_area *area = v;
 
-	area = rb_entry(node, struct execmem_area, node);
-	seq_printf(m, "0x%0*lx-0x%0*lx %-11s %8zu %pS\n",
+	seq_printf(m, "0x%0*lx-0x%0*lx %-11s %8u %pS\n",
 		   (int)(2 * sizeof(long)), area->addr,
 		   (int)(2 * sizeof(long)), area->addr + area->used,
 		   execmem_type_names[area->type], area->asked, area->caller);

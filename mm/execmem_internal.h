@@ -8,27 +8,8 @@
 
 #include <linux/execmem.h>
 #include <linux/mutex.h>
-#include <linux/rbtree.h>
 
-/**
- * struct execmem_area - one live allocation
- * @node: in execmem_areas, by @addr
- * @addr: first address
- * @asked: bytes that were asked for
- * @used: bytes that are mapped for it
- * @caller: who allocated it
- * @type: what it is for
- * @direct_map: it is kmalloc() memory, see %EXECMEM_DIRECT_MAP
- */
-struct execmem_area {
-	struct rb_node		node;
-	unsigned long		addr;
-	size_t			asked;
-	size_t			used;
-	const void		*caller;
-	enum execmem_type	type;
-	bool			direct_map;
-};
+#include "execmem_areas.h"
 
 /**
  * struct execmem_stats - what there is of one type
@@ -48,7 +29,7 @@ struct execmem_stats {
 
 /* Protects execmem_areas and execmem_stats */
 extern struct mutex execmem_mutex;
-extern struct rb_root execmem_areas;
+extern struct execmem_areas execmem_areas;
 /* By type; the last one is the sum of all */
 extern struct execmem_stats execmem_stats[EXECMEM_TYPE_MAX + 1];
 
@@ -59,5 +40,44 @@ int execmem_params_complete(struct execmem_params *params);
 void *execmem_range_alloc(const struct execmem_range *range,
 			  enum execmem_type type, size_t size,
 			  const void *caller);
+
+#ifdef CONFIG_EXECMEM_ROX
+/* What the cache takes and gives back */
+struct execmem_cache_stats {
+	unsigned long	blocks;		/* there are, the tail of the text not counted */
+	unsigned long	small_blocks;	/* of them, of small pages */
+	unsigned long	bytes;		/* in all of them, and in the tail */
+};
+
+extern struct execmem_cache_stats execmem_cache_stats;
+
+int __init execmem_cache_init(const struct execmem_params *params);
+struct execmem_area *execmem_cache_take(const struct execmem_range *range,
+					size_t size,
+					struct execmem_area *spare);
+struct execmem_area *execmem_cache_give(struct execmem_area *area);
+void execmem_cache_release(struct execmem_area *block);
+#else
+static inline int execmem_cache_init(const struct execmem_params *params)
+{
+	return 0;
+}
+
+static inline struct execmem_area *
+execmem_cache_take(const struct execmem_range *range, size_t size,
+		   struct execmem_area *spare)
+{
+	return NULL;
+}
+
+static inline struct execmem_area *execmem_cache_give(struct execmem_area *area)
+{
+	return NULL;
+}
+
+static inline void execmem_cache_release(struct execmem_area *block)
+{
+}
+#endif
 
 #endif /* _MM_EXECMEM_INTERNAL_H */

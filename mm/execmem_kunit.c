@@ -256,7 +256,8 @@ static void test_vmalloc_knows(struct kunit *test)
 		void *ptr, *guard;
 		int i;
 
-		if (execmem_params->ranges[type].flags & EXECMEM_DIRECT_MAP)
+		if (execmem_params->ranges[type].flags &
+		    (EXECMEM_DIRECT_MAP | EXECMEM_ROX_CACHE))
 			continue;
 
 		ptr = execmem_alloc(type, 2 * PAGE_SIZE);

@@ -3,6 +3,7 @@
 #define _LINUX_EXECMEM_H
 
 #include <linux/bits.h>
+#include <linux/errno.h>
 #include <linux/mm_types.h>
 #include <linux/types.h>
 
@@ -37,6 +38,9 @@ enum execmem_type {
  *	set_memory_x(), which covers its aliases. For an architecture that can
  *	write to such memory nevertheless, and where a protection that is given
  *	at mapping time says nothing about the direct map
+ * @EXECMEM_ROX_CACHE: take it from the cache of read-only and executable
+ *	blocks. Only if execmem_cache_enabled(). All ranges with this flag share
+ *	one cache, which allocates its blocks where all of them overlap
  * @EXECMEM_DIRECT_MAP: take it from the direct map, with kmalloc(), because
  *	no page table can map the addresses that the kernel reaches. What else
  *	the range says is not used
@@ -45,6 +49,7 @@ enum execmem_range_flags {
 	EXECMEM_KASAN_SHADOW	= BIT(0),
 	EXECMEM_SET_ROX		= BIT(1),
 	EXECMEM_DIRECT_MAP	= BIT(2),
+	EXECMEM_ROX_CACHE	= BIT(3),
 };
 
 /**
@@ -74,9 +79,15 @@ struct execmem_range {
 /**
  * struct execmem_params - an architecture's table of ranges
  * @ranges: one range per type
+ * @tail_start: first address of memory behind the kernel's text that has no use,
+ *	that is mapped read-only and executable, without a writable alias, and
+ *	that is full of trapping instructions: for %EXECMEM_ROX_CACHE
+ * @tail_end: first address behind it; 0 if there is none
  */
 struct execmem_params {
 	struct execmem_range	ranges[EXECMEM_TYPE_MAX];
+	unsigned long		tail_start;
+	unsigned long		tail_end;
 };
 
 struct execmem_params *execmem_arch_params(void);
@@ -89,5 +100,35 @@ static inline void execmem_init(void) {}
 
 void *execmem_alloc(enum execmem_type type, size_t size);
 void execmem_free(void *ptr);
+
+#ifdef CONFIG_EXECMEM_ROX
+bool __init execmem_cache_enabled(void);
+bool execmem_is_rox(enum execmem_type type);
+bool execmem_in_text_tail(unsigned long addr);
+int execmem_update_copy(void *dst, const void *src, size_t size);
+
+void execmem_arch_fill(void *ptr, size_t size);
+int execmem_arch_write(void *dst, const void *src, size_t size);
+#else
+static inline bool execmem_cache_enabled(void)
+{
+	return false;
+}
+
+static inline bool execmem_is_rox(enum execmem_type type)
+{
+	return false;
+}
+
+static inline bool execmem_in_text_tail(unsigned long addr)
+{
+	return false;
+}
+
+static inline int execmem_update_copy(void *dst, const void *src, size_t size)
+{
+	return -EOPNOTSUPP;
+}
+#endif
 
 #endif /* _LINUX_EXECMEM_H */

@@ -61,7 +61,7 @@ def test_hotplug(report, start):
 def test_seen_and_full(start):
     # One hart: filling a page with slots stops the machine thousands of times.
     boot = start("debug kernel, 1 hart, statistics and full windows", "debug-full", config="debug",
-                 harts=1, boot_limit=LIMIT, append="rcupdate.rcu_expedited=1")
+                 harts=1, boot_limit=LIMIT, append="rcupdate.rcu_expedited=1 execmem.rox=0")
     boot.suite("stats", 3 * LIMIT)
     boot.suite("dispatcher", LIMIT)
     boot.suite("full", LIMIT)

@@ -16,8 +16,8 @@ TYPES = {"m": "module-text", "d": "module-data", "k": "kprobes", "f": "ftrace", 
 # it thousands of times.
 @pytest.fixture(scope="module")
 def boot(start):
-    return start("1 hart, statistics and tracepoints", "statistics", harts=1,
-                 append="rcupdate.rcu_expedited=1")
+    return start("1 hart, statistics and tracepoints, execmem.rox=0", "statistics", harts=1,
+                 append="rcupdate.rcu_expedited=1 execmem.rox=0")
 
 
 def load_target(guest):
@@ -168,4 +168,40 @@ def test_stats(boot):
 
 
 def test_end(boot):
+    boot.end()
+
+
+def test_cache(report, start):
+    """The same of what is in the cache, whose pieces are too small to be drawn one by one."""
+    boot = start("1 hart, statistics of the cache", "statistics-cache", harts=1,
+                 append="rcupdate.rcu_expedited=1")
+    boot.suite("stats", 300)
+    table = boot.guest.output(f"cat {TABLE}").split("\n\n")[2].splitlines()
+    shown = boot.guest.output("execmem").split("\n\n")
+    report.check(len(table) == 2 and [line.split() for line in table] ==
+                 [line.split() for line in shown[-2].splitlines()],
+                 "execmem shows what the cache has", str(shown[-2:]))
+    boot.end()
+
+
+def test_fences(report, start):
+    """What harts are asked to do for others, by way of the firmware, when programs come and go."""
+    boot = start("4 harts, remote fences of 500 programs", "fences")
+    calls = ["sbi_remote_fence_i", "sbi_remote_sfence_vma"]
+    for call in calls:
+        boot.guest.output(f"echo p:{call} {call} >> {TRACING}/kprobe_events; "
+                          f"echo 1 > {TRACING}/events/kprobes/{call}/enable")
+
+    def count():
+        return dict(re.findall(r"(\w+) +(\d+) +\d+", boot.guest.output(f"cat {TRACING}/kprobe_profile")))
+
+    # What a program needs when it is run for the first time is not counted.
+    boot.guest.run("bench bpf 10 16", 60)
+    before = count()
+    boot.guest.run("bench bpf 500 16", 120)
+    after = count()
+    # One more is loaded beforehand. What is freed lazily may end in a flush once in a while.
+    fences, flushes = (int(after[call]) - int(before[call]) for call in calls)
+    report.check(501 <= fences <= 525, "each load synchronizes instruction caches once, no unload does", str(fences))
+    report.check(flushes <= 25, "hardly any TLB is flushed", str(flushes))
     boot.end()

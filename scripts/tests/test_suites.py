@@ -3,6 +3,8 @@
 
 import re
 
+import pytest
+
 # ftracetest cases that cannot run here, and why.
 NOT_HERE = {
     "kprobe_args_string.tc": "it has no register names for riscv",
@@ -16,10 +18,12 @@ NOT_HERE = {
 }
 
 
-def test_bpf(start):
+@pytest.mark.parametrize("rox", [1, 0])
+def test_bpf(start, rox):
     """lib/test_bpf.c, all of its groups."""
     # One hart: it loads a hundred thousand programs one after the other.
-    boot = start("1 hart, test_bpf", "test_bpf", harts=1)
+    boot = start(f"1 hart, test_bpf, execmem.rox={rox}", f"test_bpf-{rox}", harts=1,
+                 append=f"execmem.rox={rox}")
     boot.test_bpf()
     boot.end()
 
@@ -40,9 +44,11 @@ def test_vmalloc(report, start):
     boot.end()
 
 
-def test_ftracetest(report, start):
+@pytest.mark.parametrize("rox", [1, 0])
+def test_ftracetest(report, start, rox):
     """The kprobe cases of tools/testing/selftests/ftrace."""
-    boot = start("2 harts, ftracetest", "ftracetest", harts=2)
+    boot = start(f"2 harts, ftracetest, execmem.rox={rox}", f"ftracetest-{rox}", harts=2,
+                 append=f"execmem.rox={rox}")
     names = boot.guest.output("ls /ftrace/test.d/kprobe").split()
     for name in [name for name in names if name in NOT_HERE]:
         report.skip(f"ftracetest: {name}", NOT_HERE[name])

@@ -8,9 +8,10 @@ import pytest
 LIMIT = 300
 
 
-@pytest.fixture(scope="module")
-def boot(start):
-    return start("4 harts, KUnit on", "users", append="kunit.enable=1")
+@pytest.fixture(scope="module", params=[1, 0])
+def boot(start, request):
+    rox = f"execmem.rox={request.param}"
+    return start(f"4 harts, KUnit on, {rox}", f"users-{rox}", append=f"kunit.enable=1 {rox}")
 
 
 def test_boot_log(report, boot):
@@ -22,7 +23,7 @@ def test_boot_log(report, boot):
 
 
 def test_kunit(boot):
-    boot.kunit("execmem", "kprobes_test")
+    boot.kunit("execmem", "execmem_areas", "execmem_cache", "kprobes_test")
 
 
 def test_placement(boot):
@@ -37,8 +38,11 @@ def test_end(boot):
     boot.end()
 
 
-def test_full(start):
+# Without the cache, BPF has a window of 128 MiB. With it, it is 2 GiB.
+@pytest.mark.parametrize("rox, memory", [(1, "3G"), (0, "512M")])
+def test_full(start, rox, memory):
     """The window of BPF is filled, the others are not impressed."""
-    boot = start("2 harts, the BPF window is filled", "full", harts=2)
+    boot = start(f"2 harts, the BPF window is filled, execmem.rox={rox}", f"full-{rox}", harts=2,
+                 memory=memory, append=f"execmem.rox={rox}")
     boot.suite("full", 300)
     boot.end()

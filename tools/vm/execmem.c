@@ -545,6 +545,11 @@ static void add_all(struct text *text, unsigned int rows)
 
 	for (i = 0; i < nr; i++)
 		add_window(text, &areas, &windows[i], columns, lines);
+	/* What the cache has, if there is one */
+	if (rest && *rest)
+		add(text, "\n");
+	while ((line = strsep(&rest, "\n")) && *line)
+		add(text, "  %s\n", line);
 	add(text, "\n%s", legend);
 	free(windows);
 	free(areas.area);

@@ -11,6 +11,32 @@
 
 static struct execmem_params execmem_params __ro_after_init;
 
+/*
+ * Types that are only text share the blocks of the cache. So they share the
+ * window of modules, whose last 128 MiB BPF has for itself otherwise.
+ */
+static void __init execmem_add_cache(struct execmem_params *params)
+{
+	static const enum execmem_type types[] __initconst = {
+		EXECMEM_MODULE_TEXT, EXECMEM_KPROBES, EXECMEM_BPF,
+	};
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(types); i++) {
+		params->ranges[types[i]] = (struct execmem_range){
+			.start		= MODULES_VADDR,
+			.end		= MODULES_END,
+			.pgprot		= PAGE_KERNEL,
+			.alignment	= 1,
+			.flags		= EXECMEM_ROX_CACHE,
+		};
+	}
+
+	/* The linker pads it with zeroes, which trap, up to the next section */
+	params->tail_start = ALIGN((unsigned long)_etext, 64);
+	params->tail_end = (unsigned long)__init_begin;
+}
+
 /**
  * execmem_arch_params - the ranges of RISC-V
  *
@@ -23,10 +49,14 @@ static struct execmem_params execmem_params __ro_after_init;
  * anywhere. On 32-bit everything is within reach of everything, and the
  * window is the vmalloc space.
  *
- * Module text becomes executable when the loader has written and relocated
- * it. Where it has no set_memory_x() to do so (XIP), it is executable from
- * the start. BPF images are made executable by the JIT. Slots are written
- * through an alias, by patch_text().
+ * Text comes out of the cache of read-only executable memory where there is
+ * one, which has to be in the window then, and the window of modules is that of
+ * all. The tail of the kernel's own text is within reach of all of it.
+ *
+ * Without the cache, module text becomes executable when the loader has written
+ * and relocated it. Where it has no set_memory_x() to do so (XIP), it is
+ * executable from the start. BPF images are made executable by the JIT. Slots
+ * are written through an alias, by patch_text_nosync().
  *
  * The table is made at run time because PAGE_OFFSET, from which the vmalloc
  * space is derived, depends on the number of page-table levels of the machine.
@@ -64,6 +94,8 @@ struct execmem_params * __init execmem_arch_params(void)
 			},
 		},
 	};
+	if (execmem_cache_enabled())
+		execmem_add_cache(&execmem_params);
 
 	return &execmem_params;
 }

@@ -15,6 +15,11 @@
 #include "kselftest.h"
 #include "common.h"
 
+#define ROX_PARAM	"/sys/module/execmem/parameters/rox"
+
+/* As /proc/vmallocinfo names who allocates a block of the cache */
+#define CACHE_BLOCK	"execmem_cache_take+"
+
 char *read_file(const char *path)
 {
 	size_t size = 0, room = 0;
@@ -263,6 +268,10 @@ bool usage_is_back(const struct usage *before, const struct usage *now, bool say
 
 		if (old && old->areas >= caller->areas && old->bytes >= caller->bytes)
 			continue;
+		/* The cache keeps a block that nobody uses */
+		if (!strncmp(caller->name, CACHE_BLOCK, strlen(CACHE_BLOCK)) &&
+		    caller->areas <= (old ? old->areas : 0) + 1)
+			continue;
 		back = false;
 		if (say)
 			ksft_print_msg("%s has %zu areas, %zu before\n", caller->name,
@@ -290,6 +299,19 @@ bool usage_settle(const struct usage *before)
 			sleep(1);
 	}
 	return back;
+}
+
+bool have_rox(void)
+{
+	char *text;
+	bool rox;
+
+	if (access(ROX_PARAM, F_OK))
+		return false;
+	text = read_file(ROX_PARAM);
+	rox = *text == 'Y';
+	free(text);
+	return rox;
 }
 
 bool have_modules(void)
@@ -490,10 +512,25 @@ unsigned long bpf_address(int fd)
 unsigned long bpf_window_end(void)
 {
 #ifdef __LP64__
+	if (have_rox())
+		return symbol_address("__init_begin");
 	return symbol_address("_start");
 #else
 	return 0xc0000000;	/* PAGE_OFFSET, the end of the vmalloc space */
 #endif
+}
+
+unsigned long bpf_window_start(void)
+{
+	if (have_rox())
+		return ((symbol_address("_end") + PAGE_SIZE - 1) & -PAGE_SIZE) - (2UL << 30);
+	return bpf_window_end() - BPF_WINDOW;
+}
+
+bool in_text_tail(unsigned long addr)
+{
+	return have_rox() && addr >= symbol_address("_etext") &&
+	       addr < symbol_address("__init_begin");
 }
 
 void pin_to_cpu(int cpu)

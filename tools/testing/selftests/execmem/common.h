@@ -113,6 +113,8 @@ void usage_free(struct usage *usage);
 bool usage_settle(const struct usage *before);
 
 /* Whether the kernel can load modules at all. */
+/* Whether text is served from the cache of read-only memory. */
+bool have_rox(void);
 bool have_modules(void);
 
 /* Returns 0 or the errno of finit_module(). */
@@ -148,8 +150,11 @@ size_t bpf_image_size(int fd);
 /* Its name in /proc/kallsyms. */
 void bpf_symbol(int fd, char *name, size_t size);
 
-/* Where images may be: the last BPF_WINDOW bytes below this address. */
+/* Where images may be. The last BPF_WINDOW bytes below the end without the cache. */
+unsigned long bpf_window_start(void);
 unsigned long bpf_window_end(void);
+/* Behind the kernel's text, where the cache begins. */
+bool in_text_tail(unsigned long addr);
 
 void pin_to_cpu(int cpu);
 

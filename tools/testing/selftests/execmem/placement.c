@@ -28,6 +28,28 @@ static void check_mapping(const char *what, unsigned long addr, const char *area
 	ptdump_free(&dump);
 }
 
+/* Where text is, if it is from the cache: in a block, or behind the kernel's text */
+static const char *text_area(unsigned long addr, const char *area)
+{
+	if (in_text_tail(addr))
+		return AREA_KERNEL;
+	return have_rox() ? AREA_MODULES : area;
+}
+
+/* A freed piece of the cache is as it was */
+static void check_freed_text(const char *what, unsigned long addr)
+{
+	struct ptdump dump = ptdump_read();
+	const struct mapping *map = ptdump_find(&dump, addr);
+
+	if (have_rox())
+		ksft_test_result(map && map->r && !map->w && map->x,
+				 "%s is still R-X afterwards\n", what);
+	else
+		ksft_test_result(!map, "%s is unmapped afterwards\n", what);
+	ptdump_free(&dump);
+}
+
 static void check_unmapped(const char *what, unsigned long addr)
 {
 	struct ptdump dump = ptdump_read();
@@ -45,11 +67,11 @@ static void test_module(void)
 	text = module_section(TARGET_MODULE, ".text");
 	data = module_section(TARGET_MODULE, ".data");
 
-	check_mapping("module text", text, AREA_MODULES, false, true);
+	check_mapping("module text", text, text_area(text, AREA_MODULES), false, true);
 	check_mapping("module read-only data", module_section(TARGET_MODULE, ".rodata"),
 		      AREA_MODULES, false, false);
 	check_mapping("module data", data, AREA_MODULES, true, false);
-	ksft_test_result(vmalloc_area(text) && vmalloc_area(data) &&
+	ksft_test_result((vmalloc_area(text) || in_text_tail(text)) && vmalloc_area(data) &&
 			 vmalloc_area(text) != vmalloc_area(data),
 			 "module text and data are separate allocations\n");
 	ksft_test_result(target_answer() == TARGET_ANSWER, "module text runs and finds its data\n");
@@ -61,16 +83,18 @@ static void test_module(void)
 	close(fd);
 
 	module_unload(TARGET_MODULE);
-	check_unmapped("module text", text);
+	check_freed_text("module text", text);
 	check_unmapped("module data", data);
 }
 
 static void test_kprobe(void)
 {
 	int fd = kprobe_attach(PROBED_SYSCALL);
+	unsigned long slot;
 	int i;
 
-	check_mapping("kprobe slot", symbol_address("kprobe_insn_page"), AREA_VMALLOC, false, true);
+	slot = symbol_address("kprobe_insn_page");
+	check_mapping("kprobe slot", slot, text_area(slot, AREA_VMALLOC), false, true);
 	for (i = 0; i < HITS; i++)
 		syscall(SYS_getppid);
 	ksft_test_result(kprobe_hits(fd) == HITS, "kprobe on kernel text is hit\n");
@@ -79,7 +103,7 @@ static void test_kprobe(void)
 
 static void test_bpf(void)
 {
-	unsigned long end = bpf_window_end();
+	unsigned long start = bpf_window_start(), end = bpf_window_end();
 	unsigned long image;
 	char symbol[64];
 	int fd;
@@ -88,9 +112,9 @@ static void test_bpf(void)
 	bpf_symbol(fd, symbol, sizeof(symbol));
 	image = symbol_address(symbol);
 
-	check_mapping("BPF image", image, AREA_MODULES, false, true);
-	ksft_test_result(image >= end - BPF_WINDOW && image < end,
-			 "BPF image is in the last 128 MiB below %#lx\n", end);
+	check_mapping("BPF image", image, text_area(image, AREA_MODULES), false, true);
+	ksft_test_result(image >= start && image < end,
+			 "BPF image is in the %lu MiB below %#lx\n", (end - start) >> 20, end);
 	ksft_test_result(bpf_run(fd) == TARGET_ANSWER,
 			 "BPF program calls the kernel and returns its value\n");
 	close(fd);
