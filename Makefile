@@ -21,7 +21,7 @@ export LINUX QEMU CROSS_COMPILE BUSYBOX SIGNOFF
 help:
 	@echo 'make run         boot the patched kernel in QEMU: a tour, then a shell'
 	@echo 'make test        build and boot everything, prove that it works'
-	@echo 'make soak        load and unload at random, half an hour on each of two kernels'
+	@echo 'make soak        load and unload at random, half an hour on each of two kernels; memory hotplug'
 	@echo 'make bench       instructions and memory that a BPF program costs, with the ROX cache and without'
 	@echo 'make check       checkpatch, sparse and lint over the series and the scripts'
 	@echo 'make check-arch  compile the series for other architectures, boot x86_64 and arm64'

@@ -12,7 +12,9 @@ def test_hotplug(start):
     boot.suite("hotplug order", 60)
     boot.suite("hotplug end", 60)
     boot.suite("hotplug cycles", 120)
-    boot.suite("hotplug races 30", 120)
+    boot.suite("hotplug errors", 60)
+    boot.suite("hotplug kcore", 60)
+    boot.suite("hotplug races 30", 300)
     # The last, as it leaves memory that the kernel has taken pages of.
     boot.suite("hotplug refuse", 60)
     boot.end()

@@ -30,10 +30,10 @@ class Devices:
         for name in self.plugged:
             self.guest.monitor.type(f"device_del d{name}")
 
-    def wait(self):
+    def wait(self, limit=60):
         """Until what was plugged is gone."""
         while self.plugged:
-            self.guest.wait_unplugged(self.plugged.pop())
+            self.guest.wait_unplugged(self.plugged.pop(), limit)
 
 
 class Functions(Devices):
@@ -73,6 +73,18 @@ def test_refuse(boot):
 def test_cycles(boot):
     devices = Devices(boot.guest, "128M", "128M")
     run(boot, "hotremove cycles 4", devices)
+    devices.wait()
+
+
+def test_errors(boot):
+    devices = Devices(boot.guest, "256M")
+    run(boot, "hotremove errors", devices)
+    devices.wait()
+
+
+def test_surprise(boot):
+    devices = Devices(boot.guest, "256M")
+    run(boot, "hotremove surprise", devices)
     devices.wait()
 
 

@@ -16,3 +16,14 @@ def test_soak(start, config):
                  boot_limit=300)
     boot.suite(f"soak {SECONDS}", SECONDS + 300)
     boot.end()
+
+
+# Memory comes and goes while all else goes on, on the kernel that watches.
+if "SOAK" in os.environ:
+    @pytest.mark.parametrize("mode", ["sv39", "sv57"])
+    def test_races(start, mode):
+        boot = start(f"debug kernel, 4 harts, {mode.capitalize()}, memory added and removed", f"soak-races-{mode}",
+                     config="debug", mmu=mode, memory="3G", boot_limit=300,
+                     append="mem=1G page_owner=on rcupdate.rcu_expedited=1")
+        boot.suite(f"hotplug races {SECONDS // 6}", SECONDS + 300)
+        boot.end()

@@ -75,6 +75,15 @@ void must_write(const char *path, const char *text)
 		die("write %s to %s: %s", text, path, strerror(err));
 }
 
+void write_file(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_TRUNC | O_CLOEXEC);
+
+	if (fd < 0 || (*text && write(fd, text, strlen(text)) < 0))
+		die("write %s: %s", path, strerror(errno));
+	close(fd);
+}
+
 /*
  * Lines are "---[ name ]---" or
  * "0xstart-0xend   0xphys  <n><unit> <level> <software> D A G U X W R V", where
@@ -544,15 +553,6 @@ void pin_to_cpu(int cpu)
 }
 
 static int nth_fd;
-
-static void write_file(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-
-	if (fd < 0 || write(fd, text, strlen(text)) < 0)
-		die("write %s: %s", path, strerror(errno));
-	close(fd);
-}
 
 void fail_prepare(void)
 {

@@ -69,6 +69,7 @@ long read_long(const char *path);
 /* Write to a file of the kernel's: returns 0 or the errno, or ends the program. */
 int try_write(const char *path, const char *text);
 void must_write(const char *path, const char *text);
+void write_file(const char *path, const char *text);
 
 /* Takes the dump; free it with ptdump_free(). */
 struct ptdump ptdump_read(void);

@@ -10,6 +10,8 @@
  *   hotplug scale MIB...	the cost of adding and removing these sizes, in
  *				instructions where time counts them (-icount)
  *   hotplug faults		every allocation is refused once
+ *   hotplug errors		a notifier refuses
+ *   hotplug kcore		what /proc/kcore shows of it
  *   hotplug races SECONDS [SEED]	while everything else goes on
  *   hotplug kasan		KASAN guards the memory
  *   hotplug memmap		the struct pages are in the memory that they are for
@@ -17,7 +19,9 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <link.h>
 #include <signal.h>
+#include <stdint.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/random.h>
@@ -33,7 +37,11 @@
 #define MIB		(1UL << 20)
 #define GIB		(1UL << 30)
 #define CYCLES		100U
+/* How often memory comes and goes at least while others run. */
+#define RACES		3U
 #define WARM_UP		5U
+
+#define PAGE_OWNER	"/sys/kernel/debug/page_owner"
 
 /* More than any operation allocates. */
 #define MAX_SITES	5000
@@ -399,6 +407,162 @@ static void main_faults(void)
 	}
 }
 
+static void main_errors(void)
+{
+	unsigned long size = 2 * block;
+	struct state before = state_read();
+	int err;
+
+	ksft_set_plan(4);
+	notifier_error("MEM_GOING_ONLINE", ENOMEM);
+	err = hotplug("add", unused.start, size);
+	ksft_test_result(!err && meminfo_bytes("MemTotal") == before.total &&
+			 blocks_are(unused.start, size, "state", "offline"),
+			 "memory that may not come online is there, offline\n");
+	ksft_test_result(!hotplug("remove", unused.start, size) && state_is(&before),
+			 "it is removed: everything is as before\n");
+	notifier_error("MEM_GOING_ONLINE", 0);
+
+	must("add", unused.start, size);
+	before = state_read();
+	notifier_error("MEM_GOING_OFFLINE", EPERM);
+	err = hotplug("remove", unused.start, size);
+	notifier_error("MEM_GOING_OFFLINE", 0);
+	ksft_test_result(err == EPERM && state_is(&before) &&
+			 blocks_are(unused.start, size, "state", "online"),
+			 "the error with which it may not go offline is that of the removal\n");
+	ksft_test_result(!hotplug("remove", unused.start, size), "it is removed once it may\n");
+}
+
+#define KCORE_HEADERS	64
+
+struct kcore {
+	int fd;
+	ElfW(Phdr) headers[KCORE_HEADERS];
+	size_t nr;	/* of those that describe RAM */
+};
+
+static struct kcore kcore_open(void)
+{
+	struct kcore kcore = { .fd = open("/proc/kcore", O_RDONLY | O_CLOEXEC) };
+	ElfW(Phdr) header;
+	ElfW(Ehdr) elf;
+	unsigned int i;
+
+	if (kcore.fd < 0 || pread(kcore.fd, &elf, sizeof(elf), 0) != sizeof(elf))
+		die("/proc/kcore: %s", strerror(errno));
+	for (i = 0; i < elf.e_phnum; i++) {
+		/* More than there are, if some went away: all of the file is there to read */
+		if (pread(kcore.fd, &header, sizeof(header), elf.e_phoff + i * sizeof(header)) !=
+		    sizeof(header))
+			die("/proc/kcore: %s", strerror(errno));
+		if (header.p_type != PT_LOAD || header.p_paddr == -1UL)
+			continue;
+		if (kcore.nr == KCORE_HEADERS)
+			die("/proc/kcore has more than %d headers", KCORE_HEADERS);
+		kcore.headers[kcore.nr++] = header;
+	}
+	if (!kcore.nr)
+		die("/proc/kcore shows no RAM");
+	return kcore;
+}
+
+/* Where a physical address is in the file. */
+static off_t kcore_offset(const struct kcore *kcore, unsigned long phys)
+{
+	return kcore->headers[0].p_offset + phys - kcore->headers[0].p_paddr;
+}
+
+/* Whether /proc/kcore has a header for each System RAM of /proc/iomem, and no more. */
+static bool kcore_is_iomem(void)
+{
+	char *text = read_file("/proc/iomem"), *line, *rest = text;
+	struct kcore kcore = kcore_open();
+	unsigned long start, last;
+	size_t ranges = 0, found = 0, i;
+
+	close(kcore.fd);
+	while ((line = strsep(&rest, "\n"))) {
+		if (!strstr(line, " : System RAM") || sscanf(line, " %lx-%lx", &start, &last) != 2)
+			continue;
+		ranges++;
+		for (i = 0; i < kcore.nr; i++)
+			found += kcore.headers[i].p_paddr == start &&
+				 kcore.headers[i].p_memsz == last + 1 - start;
+	}
+	free(text);
+	if (found != ranges || kcore.nr != ranges)
+		ksft_print_msg("%zu headers, %zu of them are of the %zu ranges in /proc/iomem\n",
+			       kcore.nr, found, ranges);
+	return found == ranges && kcore.nr == ranges;
+}
+
+/* The physical address of a page, 0 if there is none. */
+static unsigned long phys_of(const void *page)
+{
+	int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+	unsigned long entry;
+
+	if (fd < 0 || pread(fd, &entry, sizeof(entry),
+			    (uintptr_t)page / PAGE_SIZE * sizeof(entry)) != sizeof(entry))
+		die("/proc/self/pagemap: %s", strerror(errno));
+	close(fd);
+	return entry << 9 >> 9 << 12;
+}
+
+/* Whether /proc/kcore has the same at @phys as there is in @page. */
+static bool kcore_has(const struct kcore *kcore, unsigned long phys, const void *page)
+{
+	char copy[PAGE_SIZE];
+
+	if (pread(kcore->fd, copy, PAGE_SIZE, kcore_offset(kcore, phys)) != (ssize_t)PAGE_SIZE)
+		die("read /proc/kcore: %s", strerror(errno));
+	return !memcmp(copy, page, PAGE_SIZE);
+}
+
+static void main_kcore(void)
+{
+	static const char zeros[PAGE_SIZE];
+	unsigned long size = 2 * block, phys = 0, at;
+	struct kcore kcore;
+	char *memory, path[64];
+
+	ksft_set_plan(7);
+	ksft_test_result(kcore_is_iomem(), "/proc/kcore shows all System RAM, and nothing else\n");
+	must("add", unused.start, size);
+	ksft_test_result(kcore_is_iomem(), "so it does when memory was added\n");
+
+	kcore = kcore_open();
+	memory = fill(block);
+	for (at = 0; at < block && phys - unused.start >= size; at += PAGE_SIZE)
+		phys = phys_of(memory + at);
+	if (phys - unused.start >= size)
+		die("no page of the process is in the new memory");
+	ksft_test_result(kcore_has(&kcore, phys, memory + at - PAGE_SIZE),
+			 "a page in it is read from /proc/kcore\n");
+	munmap(memory, block);
+
+	must("remove", unused.start, size);
+	ksft_test_result(kcore_has(&kcore, phys, zeros), "where it was removed there are zeros\n");
+	ksft_test_result(kcore_is_iomem(), "/proc/kcore shows it no more\n");
+	close(kcore.fd);
+
+	/* Seen on its way out, offline and not removed yet; below what is there. */
+	must("add", unused.start, size);
+	must("add", unused.start + size, block);
+	for (at = unused.start; at < unused.start + size; at += block) {
+		snprintf(path, sizeof(path), "/sys/devices/system/memory/memory%lu/state",
+			 at / block);
+		write_file(path, "offline");
+	}
+	kcore = kcore_open();
+	ksft_test_result(kcore_has(&kcore, phys, zeros), "offline, it reads as zeros\n");
+	close(kcore.fd);
+	must("remove", unused.start, size);
+	ksft_test_result(kcore_is_iomem(), "removed, it is not shown any more\n");
+	must("remove", unused.start + size, block);
+}
+
 /* A process that does one thing over and over, and counts it. */
 struct racer {
 	const char *what;
@@ -485,6 +649,43 @@ static void race_kpage(unsigned int number)
 	close(fd);
 }
 
+static void race_kcore(unsigned int number)
+{
+	static char data[16 * PAGE_SIZE];
+	struct kcore kcore = kcore_open();
+	unsigned long at = unused.start + random() % 16 * block;
+
+	(void)number;
+	if (pread(kcore.fd, data, sizeof(data), kcore_offset(&kcore, at)) < 0)
+		die("read /proc/kcore: %s", strerror(errno));
+	close(kcore.fd);
+}
+
+/* Its file has a position for each page. */
+static void race_owner(unsigned int number)
+{
+	int fd = open(PAGE_OWNER, O_RDONLY | O_CLOEXEC), i;
+	char text[PAGE_SIZE];
+
+	(void)number;
+	if (fd < 0 || lseek(fd, (unused.start + random() % 16 * block) / PAGE_SIZE, SEEK_SET) < 0)
+		die("open " PAGE_OWNER ": %s", strerror(errno));
+	for (i = 0; i < 64; i++) {
+		if (read(fd, text, sizeof(text)) < 0)
+			die("read " PAGE_OWNER ": %s", strerror(errno));
+	}
+	close(fd);
+}
+
+static bool have_owner(void)
+{
+	char *text = read_file("/proc/cmdline");
+	bool have = strstr(text, "page_owner=on");
+
+	free(text);
+	return have;
+}
+
 static const struct racer racers[] = {
 	{ "add and remove", race_hotplug },
 	{ "add and remove", race_hotplug },
@@ -495,6 +696,8 @@ static const struct racer racers[] = {
 	{ "/proc/iomem", race_read },
 	{ "page-table dumps", race_read },
 	{ "/proc/kpageflags", race_kpage },
+	{ "/proc/kcore", race_kcore },
+	{ "page owners", race_owner },
 };
 
 static void main_races(unsigned int seconds, unsigned int seed)
@@ -502,6 +705,7 @@ static void main_races(unsigned int seconds, unsigned int seed)
 	unsigned long *counts = mmap(NULL, sizeof(*counts) * ARRAY_SIZE(racers),
 				     PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	struct state before;
+	const unsigned int nr = ARRAY_SIZE(racers) - !have_owner();
 	pid_t children[ARRAY_SIZE(racers)];
 	bool good = true;
 	unsigned int i;
@@ -509,13 +713,13 @@ static void main_races(unsigned int seconds, unsigned int seed)
 
 	if (counts == MAP_FAILED)
 		die("map memory: %s", strerror(errno));
-	ksft_set_plan(2);
+	ksft_set_plan(3);
 	ksft_print_msg("seed %u\n", seed);
 	cycle(unused.start, 4 * block);
 	before = state_read();
 	end = time(NULL) + seconds;
 	fflush(stdout);
-	for (i = 0; i < ARRAY_SIZE(racers); i++) {
+	for (i = 0; i < nr; i++) {
 		children[i] = fork();
 		if (children[i])
 			continue;
@@ -524,10 +728,12 @@ static void main_races(unsigned int seconds, unsigned int seed)
 			/* 0 and 1 have ranges of their own; the readers begin with iomem */
 			racers[i].once(racers[i].once == race_read ? i - 6 : i);
 			counts[i]++;
-		} while (time(NULL) < end);
+		} while (time(NULL) < end ||
+			 __atomic_load_n(&counts[0], __ATOMIC_RELAXED) < RACES ||
+			 __atomic_load_n(&counts[1], __ATOMIC_RELAXED) < RACES);
 		_exit(0);
 	}
-	for (i = 0; i < ARRAY_SIZE(racers); i++) {
+	for (i = 0; i < nr; i++) {
 		int status;
 
 		if (waitpid(children[i], &status, 0) != children[i])
@@ -539,6 +745,7 @@ static void main_races(unsigned int seconds, unsigned int seed)
 	/* Protecting modules and programs splits large pages of the direct map for good. */
 	before.tables = hotplug_number("tables");
 	ksft_test_result(state_is(&before), "ranges and blocks are as before\n");
+	ksft_test_result(kcore_is_iomem(), "/proc/kcore shows the RAM of /proc/iomem\n");
 }
 
 /* The console has to show what KASAN says to what is "made". */
@@ -622,6 +829,10 @@ int main(int argc, char **argv)
 		main_scale(argv + 2);
 	} else if (!strcmp(mode, "faults")) {
 		main_faults();
+	} else if (!strcmp(mode, "errors")) {
+		main_errors();
+	} else if (!strcmp(mode, "kcore")) {
+		main_kcore();
 	} else if (!strcmp(mode, "races") && number) {
 		if (getrandom(&seed, sizeof(seed), 0) != sizeof(seed))
 			die("getrandom: %s", strerror(errno));
@@ -631,7 +842,7 @@ int main(int argc, char **argv)
 	} else if (!strcmp(mode, "memmap")) {
 		main_memmap();
 	} else {
-		die("usage: hotplug cycles | refuse | order | end | scale MIB... | faults | races SECONDS [SEED] | kasan | memmap");
+		die("usage: hotplug cycles | refuse | order | end | scale MIB... | faults | errors | kcore | races SECONDS [SEED] | kasan | memmap");
 	}
 	ksft_finished();
 }

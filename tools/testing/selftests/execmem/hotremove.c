@@ -6,6 +6,8 @@
  *   hotremove cycles COUNT	under load, and asked for twice at once
  *   hotremove refuse		two functions in a slot, of which one cannot go
  *   hotremove policies		how the memory comes online, and goes
+ *   hotremove errors		a notifier refuses
+ *   hotremove surprise		a device is gone all at once
  *
  * The host plugs when the program says "plug memory now", and unplugs the same
  * when it says "remove memory now".
@@ -14,6 +16,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <glob.h>
+#include <linux/pci_regs.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -470,6 +473,129 @@ static void main_policies(void)
 			 "what it allows for a part only is in zone Normal\n");
 }
 
+static void main_errors(void)
+{
+	const char *failed = "taking it offline failed";
+	struct memory_state none = memory_state(), before;
+	unsigned long block = block_size();
+	char device[16], path[64];
+	struct ranges ranges;
+	struct range first;
+	size_t said;
+	int err;
+
+	ksft_set_plan(8);
+	notifier_error("MEM_GOING_ONLINE", ENOMEM);
+	ranges = plug(1);
+	first = ranges.range[0];
+	find_device(first.start, device);
+	find_power(device, power);
+	snprintf(path, sizeof(path), MEMORY_DIR "/memory%lu/state", first.start / block);
+	ksft_test_result(meminfo_bytes("MemTotal") == none.total &&
+			 blocks_are(first.start, first.end - first.start, "state", "offline"),
+			 "what may not come online is there, offline\n");
+	ksft_test_result(try_write(path, "online_movable") == ENOMEM, "user space is told why\n");
+	notifier_error("MEM_GOING_ONLINE", 0);
+	must_write(path, "online_movable");
+	ksft_test_result(meminfo_bytes("MemTotal") == none.total + block,
+			 "once it may, it comes online\n");
+	must_write(power, "0");
+	ksft_test_result(removed(&none), "the device is removed\n");
+
+	ranges = plug(1);
+	first = ranges.range[0];
+	find_device(first.start, device);
+	find_power(device, power);
+	before = memory_state();
+	said = log_count(failed);
+	notifier_error("MEM_GOING_OFFLINE", ENOMEM);
+	err = try_write(power, "0");
+	notifier_error("MEM_GOING_OFFLINE", 0);
+	test_refused(err, "what may not go offline", failed, said, &before, &ranges);
+
+	/* The second block cannot go, and the first not come back. */
+	err = hotplug("hold_reserved", first.start + block, block);
+	if (err)
+		die("no page of %#lx: %s", first.start + block, strerror(err));
+	notifier_error("MEM_GOING_ONLINE", ENOMEM);
+	err = try_write(power, "0");
+	notifier_error("MEM_GOING_ONLINE", 0);
+	ksft_test_result(err == EBUSY && meminfo_bytes("MemTotal") == before.total - block &&
+			 blocks_are(first.start, block, "state", "offline") &&
+			 blocks_are(first.start + block, block, "state", "online"),
+			 "a refusal that cannot be undone leaves a block offline\n");
+	hotplug("hold", 0, 0);
+	must_write(power, "0");
+	ksft_test_result(removed(&none), "the device can be removed all the same\n");
+}
+
+static int port;
+static unsigned int slot_control;
+
+/*
+ * Have the port drop what is in its slot: QEMU does when power and its indicator
+ * go off. They are on again before the kernel hears of it.
+ */
+static void drop(const char *device)
+{
+	unsigned char config[256];
+	char path[64];
+	unsigned short control, off;
+	unsigned int at;
+
+	snprintf(path, sizeof(path), DEVICES "/%s/../config", device);
+	port = open(path, O_RDWR | O_CLOEXEC);
+	if (port < 0 || pread(port, config, sizeof(config), 0) != sizeof(config))
+		die("%s: %s", path, strerror(errno));
+	for (at = config[PCI_CAPABILITY_LIST]; at && config[at] != PCI_CAP_ID_EXP;
+	     at = config[at + PCI_CAP_LIST_NEXT])
+		;
+	if (!at)
+		die("%s has no slot", path);
+	at += PCI_EXP_SLTCTL;
+	slot_control = at;
+	memcpy(&control, config + at, sizeof(control));
+	off = (control & ~PCI_EXP_SLTCTL_HPIE) | PCI_EXP_SLTCTL_PIC | PCI_EXP_SLTCTL_PCC;
+	if (pwrite(port, &off, sizeof(off), at) != sizeof(off) ||
+	    pwrite(port, &control, sizeof(control), at) != sizeof(control))
+		die("%s: %s", path, strerror(errno));
+}
+
+static bool is_off(size_t unused)
+{
+	unsigned short control, off = PCI_EXP_SLTCTL_PIC | PCI_EXP_SLTCTL_PCC;
+
+	(void)unused;
+	if (pread(port, &control, sizeof(control), slot_control) != sizeof(control))
+		die("config space of the port: %s", strerror(errno));
+	return (control & off) == off;
+}
+
+/* Offline, so that nobody looks for what was in it. */
+static void main_surprise(void)
+{
+	const char *lost = "lost its device without notice";
+	struct memory_state none = memory_state();
+	size_t said = log_count(lost);
+	struct ranges ranges;
+	char device[16];
+
+	ksft_set_plan(3);
+	online_as("offline");
+	ranges = plug(1);
+	find_device(ranges.range[0].start, device);
+	drop(device);
+	ksft_test_result(removed(&none), "the device is gone, and so are blocks and page tables\n");
+	ksft_test_result(log_count(lost) == said + 1, "the log says what was lost\n");
+	/* Until then it drops whatever is plugged. */
+	wait_for(is_off, 0);
+	online_as("online_movable");
+	ranges = plug(1);
+	ksft_test_result(in_zone(&ranges.range[0], "Movable"), "the next device is added\n");
+	unplug();
+	removed(&none);
+}
+
 int main(int argc, char **argv)
 {
 	const char *mode = argc > 1 ? argv[1] : "";
@@ -493,7 +619,11 @@ int main(int argc, char **argv)
 		main_refuse();
 	else if (!strcmp(mode, "policies"))
 		main_policies();
+	else if (!strcmp(mode, "errors"))
+		main_errors();
+	else if (!strcmp(mode, "surprise"))
+		main_surprise();
 	else
-		die("usage: hotremove move MIB... | cycles COUNT | refuse | policies");
+		die("usage: hotremove move MIB... | cycles COUNT | refuse | policies | errors | surprise");
 	ksft_finished();
 }

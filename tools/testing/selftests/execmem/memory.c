@@ -19,6 +19,7 @@
 #define COW_STEP	(2UL << 20)
 #define MEMORY_DIR	"/sys/devices/system/memory"
 #define HOTPLUG_DIR	"/sys/kernel/debug/hotplug_range"
+#define NOTIFIER_DIR	"/sys/kernel/debug/notifier-error-inject/memory/actions"
 #define PAGEMAP_PFN	0x007fffffffffffffULL
 #define PAGEMAP_PRESENT	0x8000000000000000ULL
 
@@ -296,6 +297,15 @@ unsigned long hotplug_number(const char *name)
 
 	snprintf(path, sizeof(path), HOTPLUG_DIR "/%s", name);
 	return read_long(path);
+}
+
+void notifier_error(const char *action, int err)
+{
+	char path[128], text[16];
+
+	snprintf(path, sizeof(path), NOTIFIER_DIR "/%s/error", action);
+	snprintf(text, sizeof(text), "%d", -err);
+	write_file(path, text);
 }
 
 struct range unused_ram(void)

@@ -58,6 +58,8 @@ bool blocks_are(unsigned long start, unsigned long size, const char *file, const
 /* An operation of modules/hotplug_range.c; returns 0 or its errno. */
 int hotplug(const char *operation, unsigned long start, unsigned long size);
 unsigned long hotplug_number(const char *name);
+/* From here on notifiers refuse an action with this errno, unless it is 0. */
+void notifier_error(const char *action, int err);
 /* The RAM that "mem=" has kept from the kernel, from the first whole block on. */
 struct range unused_ram(void);
 

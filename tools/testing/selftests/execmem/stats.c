@@ -147,15 +147,6 @@ static void settle(const char *type, const struct stats *before, long more)
 	}
 }
 
-static void write_file(const char *path, const char *value)
-{
-	int fd = open(path, O_WRONLY | O_TRUNC | O_CLOEXEC);
-
-	if (fd < 0 || (*value && write(fd, value, strlen(value)) < 0))
-		die("%s: %s", path, strerror(errno));
-	close(fd);
-}
-
 static void trace_begin(void)
 {
 	rmdir(INSTANCE);
