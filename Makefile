@@ -13,6 +13,10 @@ BITS ?= 64
 ifeq ($(filter 32 64,$(BITS)),)
 $(error BITS=$(BITS): give BITS=64 or BITS=32)
 endif
+# `make soak` and `make fuzz` take as long as this says.
+ifneq ($(shell echo '$(SECONDS)' | grep -vxE '([1-9][0-9]*)?'),)
+$(error SECONDS=$(SECONDS): give a number of seconds)
+endif
 PARTS_64 := busybox opensbi
 PARTS_32 := rv32
 
@@ -22,6 +26,7 @@ help:
 	@echo 'make run         boot the patched kernel in QEMU: a tour, then a shell'
 	@echo 'make test        build and boot everything, prove that it works'
 	@echo 'make soak        load and unload at random, half an hour on each of two kernels; memory hotplug'
+	@echo 'make fuzz        have libFuzzer choose the operations on the records of executable memory'
 	@echo 'make bench       instructions and memory that a BPF program costs, with the ROX cache and without'
 	@echo 'make check       checkpatch, sparse and lint over the series and the scripts'
 	@echo 'make check-arch  compile the series for other architectures, boot x86_64 and arm64'
@@ -39,6 +44,7 @@ help:
 	@echo '  CROSS_COMPILE=prefix-        compiler and its C library   (riscv64-linux-gnu-)'
 	@echo '  SIGNOFF="Name <mail>"        signs off what make series exports'
 	@echo '  SECONDS=600                  make soak, on each kernel    (1800)'
+	@echo '                               make fuzz                    (300)'
 	@echo
 	@echo 'CONTRIBUTING.md says how to change the series.'
 
@@ -81,6 +87,13 @@ soak: tree parts
 	@for config in rv64 debug; do scripts/initramfs build/out/$$config || exit; done
 	@SOAK=$(or $(SECONDS),1800) /usr/bin/python3 -B -m pytest scripts/tests/test_soak.py
 
+fuzz: tree
+	@scripts/setup fuzz
+	@mkdir -p build/out/areas build/fuzz/corpus
+	@$(MAKE) --silent -C build/linux/tools/testing/execmem O=$(CURDIR)/build/out/areas CROSS_COMPILE= fuzz
+	@build/out/areas/areas_fuzz -max_total_time=$(or $(SECONDS),300) -max_len=1024 -len_control=0 \
+		-print_final_stats=1 -artifact_prefix=build/fuzz/ build/fuzz/corpus
+
 bench: kernel parts
 	@scripts/initramfs build/out/rv64
 	@scripts/bench.py
@@ -99,4 +112,4 @@ check-arch: tree
 clean:
 	@rm -rf build/out build/guest build/initramfs-* build/log build/series
 
-.PHONY: help setup parts tree refresh series kernel kernels qemu run test soak bench check check-arch clean
+.PHONY: help setup parts tree refresh series kernel kernels qemu run test soak fuzz bench check check-arch clean

@@ -1,0 +1,374 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * A model of the records of executable memory that is too simple to be wrong: an array
+ * with an element for each 64 bytes, which says whose they are. What fits best is found
+ * by looking at all of it.
+ */
+
+#include <linux/slab.h>
+#include <linux/string.h>
+
+#include "execmem_areas_model.h"
+
+/* Places touch, but for the second and the third */
+#define BASE		0x100000UL
+#define GAP_UNITS	5
+
+/* Always has a block, the end of which is not said to be one */
+#define LAST_PLACE	(AREAS_MODEL_PLACES - 1)
+
+/* Neighbouring units of a place that one allocation has, or that are free */
+struct run {
+	unsigned int		place, first, len;
+	struct execmem_area	*owner;
+};
+
+static struct execmem_area *by_addr_entry(struct rb_node *node)
+{
+	return rb_entry(node, struct execmem_area, by_addr);
+}
+
+static unsigned long unit_addr(const struct areas_model *model, unsigned int place,
+			       unsigned int unit)
+{
+	unsigned long units = place * model->units + unit + (place > 1 ? GAP_UNITS : 0);
+
+	return BASE + units * EXECMEM_PIECE_SIZE;
+}
+
+/* The run behind @run, which starts as zeroes; false if there is none */
+static bool next_run(const struct areas_model *model, struct run *run)
+{
+	unsigned int place = run->place, unit = run->first + run->len;
+
+	for (; place < AREAS_MODEL_PLACES; place++, unit = 0) {
+		struct execmem_area *const *owner = model->owner[place];
+
+		if (model->place[place] == AREAS_MODEL_NOTHING || unit == model->units)
+			continue;
+		*run = (struct run){ .place = place, .first = unit, .owner = owner[unit] };
+		while (unit < model->units && owner[unit] == run->owner) {
+			unit++;
+			run->len++;
+		}
+		return true;
+	}
+
+	return false;
+}
+
+/* The run that has a unit, of a place that has something */
+static struct run run_at(const struct areas_model *model, unsigned int place, unsigned int unit)
+{
+	struct run run = { .place = place };
+
+	while (next_run(model, &run)) {
+		if (unit < run.first + run.len)
+			break;
+	}
+
+	return run;
+}
+
+static void set_owner(struct areas_model *model, const struct run *run,
+		      struct execmem_area *owner)
+{
+	unsigned int unit;
+
+	for (unit = run->first; unit < run->first + run->len; unit++)
+		model->owner[run->place][unit] = owner;
+}
+
+/* A record as kmalloc() gives it to the allocator: with anything in it */
+static struct execmem_area *new_record(void)
+{
+	struct execmem_area *area = kmalloc(sizeof(*area), GFP_KERNEL);
+
+	if (area)
+		memset(area, 0xa5, sizeof(*area));
+
+	return area;
+}
+
+/* Write what an allocation has where a free piece has its place by size */
+static void describe(struct execmem_area *area)
+{
+	area->caller = area;
+	area->asked = area->used - 1;
+}
+
+static bool is_described(const struct execmem_area *area)
+{
+	return area->caller == area && area->asked == area->used - 1;
+}
+
+static bool is_run(const struct areas_model *model, const struct execmem_area *area,
+		   const struct run *run)
+{
+	return area->addr == unit_addr(model, run->place, run->first) &&
+	       area->used == run->len * EXECMEM_PIECE_SIZE;
+}
+
+static const char *add(struct areas_model *model, unsigned int place,
+		       enum areas_model_place what)
+{
+	struct run run = { .place = place, .len = model->units };
+	struct execmem_area *area = new_record();
+
+	if (!area)
+		return "there is no memory for a record";
+
+	area->addr = unit_addr(model, place, 0);
+	area->used = model->units * EXECMEM_PIECE_SIZE;
+	area->flags = 0;
+	if (what == AREAS_MODEL_BLOCK)
+		area->flags = EXECMEM_AREA_BLOCK | EXECMEM_AREA_FREE;
+	if (place == LAST_PLACE)
+		area->flags &= ~EXECMEM_AREA_LAST;
+	execmem_areas_add(&model->areas, area);
+	if (what == AREAS_MODEL_WHOLE)
+		describe(area);
+
+	model->place[place] = what;
+	set_owner(model, &run, what == AREAS_MODEL_WHOLE ? area : NULL);
+
+	return NULL;
+}
+
+/* An empty place gets something, one that is not in use is emptied */
+static const char *change_place(struct areas_model *model, unsigned int place,
+				enum areas_model_place what)
+{
+	struct run run = { .place = place };
+	struct rb_node *node;
+
+	if (model->place[place] == AREAS_MODEL_NOTHING)
+		return add(model, place, what);
+
+	next_run(model, &run);
+	if (run.len < model->units || (run.owner && model->place[place] == AREAS_MODEL_BLOCK))
+		return NULL;
+
+	for (node = rb_first(&model->areas.by_addr); node; node = rb_next(node)) {
+		if (is_run(model, by_addr_entry(node), &run))
+			break;
+	}
+	if (!node)
+		return "the record of a block is missing";
+
+	execmem_areas_del(&model->areas, by_addr_entry(node));
+	kfree(by_addr_entry(node));
+	model->place[place] = AREAS_MODEL_NOTHING;
+
+	return NULL;
+}
+
+/* The smallest free run that is large enough, and the lowest of those */
+static const char *take(struct areas_model *model, unsigned int len)
+{
+	struct execmem_area *spare = new_record();
+	struct run run = { }, best = { };
+	struct execmem_area *area;
+
+	if (!spare)
+		return "there is no memory for a record";
+
+	while (next_run(model, &run)) {
+		if (!run.owner && run.len >= len && (!best.len || run.len < best.len))
+			best = run;
+	}
+
+	area = execmem_areas_take(&model->areas, len * EXECMEM_PIECE_SIZE, spare);
+	if (area != spare)
+		kfree(spare);
+	if (!area)
+		return best.len ? "a piece that is large enough was not taken" : NULL;
+	if (!best.len)
+		return "a piece was taken where none is large enough";
+	if (best.len > len && area != spare)
+		return "a piece was split without the record for it";
+	if (best.len == len && area == spare)
+		return "a record was used for a piece that was not split";
+
+	best.len = len;
+	if (!is_run(model, area, &best))
+		return "what was taken is not where it fits best";
+	describe(area);
+	set_owner(model, &best, area);
+
+	return NULL;
+}
+
+/* The allocation that has this unit, or the next one that has any */
+static const char *give(struct areas_model *model, unsigned int unit)
+{
+	unsigned int total = AREAS_MODEL_PLACES * model->units, place, i;
+	struct execmem_area *area = NULL;
+	struct run run;
+
+	for (i = 0; i < total && !area; i++, unit++) {
+		place = unit % total / model->units;
+		if (model->place[place] == AREAS_MODEL_BLOCK)
+			area = model->owner[place][unit % model->units];
+	}
+	if (!area)
+		return NULL;
+
+	unit = (unit - 1) % model->units;
+	run = run_at(model, place, unit);
+	set_owner(model, &run, NULL);
+	run = run_at(model, place, unit);
+	area = execmem_areas_give(&model->areas, area);
+	if (!is_run(model, area, &run))
+		return "what was given back is not part of the free piece it should be";
+
+	return NULL;
+}
+
+/* One record against the run that it has to stand for */
+static const char *check_area(const struct areas_model *model, struct execmem_area *area,
+			      const struct run *run)
+{
+	unsigned long addr = unit_addr(model, run->place, run->first);
+	unsigned long last = addr + (run->len - 1) * EXECMEM_PIECE_SIZE;
+	unsigned int flags = 0;
+
+	if (model->place[run->place] == AREAS_MODEL_BLOCK) {
+		flags = EXECMEM_AREA_PIECE;
+		if (!run->owner)
+			flags |= EXECMEM_AREA_FREE;
+		if (!run->first)
+			flags |= EXECMEM_AREA_FIRST;
+		if (run->first + run->len == model->units && run->place != LAST_PLACE)
+			flags |= EXECMEM_AREA_LAST;
+	}
+
+	if (!is_run(model, area, run))
+		return "a record has another address or size than it should";
+	if (area->flags != flags)
+		return "a record has other flags than it should";
+	if (run->owner && (area != run->owner || !is_described(area)))
+		return "the record of an allocation was overwritten";
+	if (execmem_areas_find(&model->areas, (void *)addr) != run->owner)
+		return "not found is what is there, or found what is not";
+	if (execmem_areas_find(&model->areas, (void *)(addr + 1)) ||
+	    (last > addr && execmem_areas_find(&model->areas, (void *)last)))
+		return "found is what does not start there";
+
+	return NULL;
+}
+
+/**
+ * areas_model_check - hold the whole set against the model
+ * @model: the model
+ *
+ * Return: what is wrong; %NULL if both trees have exactly what they have to have,
+ * in its order.
+ */
+const char *areas_model_check(const struct areas_model *model)
+{
+	struct rb_node *node = rb_first(&model->areas.by_addr);
+	const struct execmem_area *area, *smaller = NULL;
+	unsigned int free = 0;
+	struct run run = { };
+	const char *wrong;
+
+	while (next_run(model, &run)) {
+		if (!node)
+			return "a record is missing";
+		wrong = check_area(model, by_addr_entry(node), &run);
+		if (wrong)
+			return wrong;
+		free += !run.owner;
+		node = rb_next(node);
+	}
+	if (node)
+		return "there is a record too many";
+
+	for (node = rb_first(&model->areas.by_size); node; node = rb_next(node)) {
+		area = rb_entry(node, struct execmem_area, by_size);
+		if (!free--)
+			return "too many pieces are in order of size";
+		if (!(area->flags & EXECMEM_AREA_FREE))
+			return "one of the free pieces is not free";
+		if (smaller && (smaller->used > area->used ||
+				(smaller->used == area->used && smaller->addr >= area->addr)))
+			return "the free pieces are not in order of size";
+		smaller = area;
+	}
+
+	return free ? "a free piece is missing in the order of size" : NULL;
+}
+
+/**
+ * areas_model_begin - make a set that has one free block
+ * @model: the model
+ * @units: what each place can have, at most %AREAS_MODEL_MAX_UNITS
+ *
+ * Return: what is wrong; %NULL if nothing is.
+ */
+const char *areas_model_begin(struct areas_model *model, unsigned int units)
+{
+	memset(model, 0, sizeof(*model));
+	model->units = units;
+
+	return add(model, LAST_PLACE, AREAS_MODEL_BLOCK);
+}
+
+/**
+ * areas_model_step - do something
+ * @model: the model
+ * @what: what to do; every number means something
+ * @fill: allocate more than is freed, rather than the other way round
+ *
+ * Return: what is wrong, as far as can be said without looking at everything.
+ */
+const char *areas_model_step(struct areas_model *model, u32 what, bool fill)
+{
+	unsigned int kind = what % 16, arg = what / 16;
+
+	if (!kind)
+		return change_place(model, arg % LAST_PLACE, arg & BIT(16) ?
+				    AREAS_MODEL_WHOLE : AREAS_MODEL_BLOCK);
+
+	if (kind < (fill ? 11 : 6)) {
+		/* Most are small, so that there are many */
+		unsigned int longest = (arg >> 16) % 16 ? 20 : model->units;
+
+		return take(model, 1 + arg % longest);
+	}
+
+	return give(model, arg % (AREAS_MODEL_PLACES * model->units));
+}
+
+/**
+ * areas_model_end - give everything back, see that nothing is left
+ * @model: the model, which nothing was wrong with
+ *
+ * Return: what is wrong; %NULL if nothing is.
+ */
+const char *areas_model_end(struct areas_model *model)
+{
+	const char *wrong = NULL;
+	struct rb_node *node;
+	struct run run = { };
+
+	while (!wrong && next_run(model, &run)) {
+		if (run.owner && model->place[run.place] == AREAS_MODEL_BLOCK)
+			wrong = give(model, run.place * model->units + run.first);
+	}
+	if (!wrong)
+		wrong = areas_model_check(model);
+	if (wrong)
+		return wrong;
+
+	while ((node = rb_first(&model->areas.by_addr))) {
+		execmem_areas_del(&model->areas, by_addr_entry(node));
+		kfree(by_addr_entry(node));
+	}
+
+	if (!RB_EMPTY_ROOT(&model->areas.by_size))
+		return "a free piece is left in the order of size";
+
+	return NULL;
+}
