@@ -91,7 +91,7 @@ fuzz: tree
 	@scripts/setup fuzz
 	@mkdir -p build/out/areas build/fuzz/corpus
 	@$(MAKE) --silent -C build/linux/tools/testing/execmem O=$(CURDIR)/build/out/areas CROSS_COMPILE= fuzz
-	@build/out/areas/areas_fuzz -max_total_time=$(or $(SECONDS),300) -max_len=1024 -len_control=0 \
+	@build/out/areas/areas_fuzz -max_total_time=$(or $(SECONDS),300) -max_len=1024 -len_control=0 -timeout=30 \
 		-print_final_stats=1 -artifact_prefix=build/fuzz/ build/fuzz/corpus
 
 bench: kernel parts
