@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Modules whose core text is never writable.
+ * Modules whose text is never writable.
  *
- * The core text is made in a buffer: sections are copied there, and relocated
- * as if they were at their final address. When it is complete, it is copied to
- * the read-only executable memory that the module has for it. Whatever changes
- * it later, alternatives, jump labels, ftrace and kprobes, patches it there, as
- * it does with the text of the kernel.
+ * Text is made in a buffer: sections are copied there, and relocated as if they
+ * were at their final address. When it is complete, it is copied to the
+ * read-only executable memory that the module has for it. Whatever changes it
+ * later, alternatives, jump labels, ftrace and kprobes, patches it there, as it
+ * does with the text of the kernel.
  *
- * The init text is protected page by page, as without such memory: it shares
- * an allocation with init data, and does not stay.
+ * Core text is in mod->core_layout, as that of any module. Init text would share
+ * mod->init_layout with init data, and has mod->init_text instead.
  */
 
 #include <linux/elf.h>
@@ -25,7 +25,7 @@
 #define ROX_ALIGN	64
 
 /**
- * module_choose_text - decide what memory the core text is going to be in
+ * module_choose_text - decide what memory the text is going to be in
  * @mod: the module, of which nothing is laid out yet
  * @info: its ELF headers
  *
@@ -45,31 +45,56 @@ void module_choose_text(struct module *mod, const struct load_info *info)
 	}
 }
 
-/**
- * module_alloc_text_copy - allocate the buffer that core text is made in
- * @mod: the module
- *
- * Return: 0; -ENOMEM if there is no memory. If the text is not going to be
- * read-only memory there is no buffer.
- */
-int module_alloc_text_copy(struct module *mod)
+static int rox_layout_alloc(struct module_layout *text)
 {
-	if (!mod->rox_text)
+	if (!text->size)
 		return 0;
 
-	mod->text_copy = vmalloc(mod->core_layout.size);
+	text->base = execmem_alloc(EXECMEM_MODULE_TEXT, text->size);
+	text->copy = vzalloc(text->size);
+	text->text_size = text->size;
 
-	return mod->text_copy ? 0 : -ENOMEM;
+	return text->base && text->copy ? 0 : -ENOMEM;
 }
 
 /**
- * module_free_text_copy - free the buffer that core text was made in
- * @mod: the module; that it has no buffer is fine
+ * module_alloc_rox_text - allocate the memory of text, and buffers to make it in
+ * @mod: the module, which is laid out
+ *
+ * Return: 0; -ENOMEM if there is no memory, for module_free_rox_text() to clean
+ * up.
  */
-void module_free_text_copy(struct module *mod)
+int module_alloc_rox_text(struct module *mod)
 {
-	vfree(mod->text_copy);
-	mod->text_copy = NULL;
+	return rox_layout_alloc(&mod->core_layout) ?: rox_layout_alloc(&mod->init_text);
+}
+
+static void free_copies(struct module *mod)
+{
+	vfree(mod->core_layout.copy);
+	mod->core_layout.copy = NULL;
+	vfree(mod->init_text.copy);
+	mod->init_text.copy = NULL;
+}
+
+/**
+ * module_free_rox_text - undo module_alloc_rox_text()
+ * @mod: the module, with read-only text or not
+ *
+ * What is in mod->core_layout is for the caller to free, as with all modules.
+ */
+void module_free_rox_text(struct module *mod)
+{
+	free_copies(mod);
+	execmem_free(mod->init_text.base);
+	mod->init_text = (struct module_layout){};
+}
+
+/* The text that is made in a buffer and has a byte at an offset from its base */
+static bool within_copied(const struct module_layout *text, const void *start,
+			  const void *loc)
+{
+	return text->copy && loc >= start && loc < start + text->size;
 }
 
 /**
@@ -77,16 +102,19 @@ void module_free_text_copy(struct module *mod)
  * @mod: the module
  * @loc: an address in it
  *
- * Return: the address in the buffer if @loc is in core text that is made in
- * one; @loc if not.
+ * Return: the address in the buffer if @loc is in text that is made in one;
+ * @loc if not.
  */
 void *module_writable_address(const struct module *mod, void *loc)
 {
-	if (!mod->text_copy || loc < mod->core_layout.base ||
-	    loc >= mod->core_layout.base + mod->core_layout.size)
-		return loc;
+	const struct module_layout *core = &mod->core_layout, *init = &mod->init_text;
 
-	return loc - mod->core_layout.base + mod->text_copy;
+	if (within_copied(core, core->base, loc))
+		return loc - core->base + core->copy;
+	if (within_copied(init, init->base, loc))
+		return loc - init->base + init->copy;
+
+	return loc;
 }
 
 /**
@@ -98,29 +126,32 @@ void *module_writable_address(const struct module *mod, void *loc)
  */
 void *module_final_address(const struct module *mod, void *loc)
 {
-	if (!mod->text_copy || loc < mod->text_copy ||
-	    loc >= mod->text_copy + mod->core_layout.size)
-		return loc;
+	const struct module_layout *core = &mod->core_layout, *init = &mod->init_text;
 
-	return loc - mod->text_copy + mod->core_layout.base;
+	if (within_copied(core, core->copy, loc))
+		return loc - core->copy + core->base;
+	if (within_copied(init, init->copy, loc))
+		return loc - init->copy + init->base;
+
+	return loc;
+}
+
+static int finish_text(const struct module_layout *text)
+{
+	return text->copy ? execmem_update_copy(text->base, text->copy, text->size) : 0;
 }
 
 /**
- * module_finish_text - put core text where it will be executed
+ * module_finish_text - put text where it will be executed
  * @mod: the module, relocated
  *
  * Return: 0, or the error of execmem_update_copy().
  */
 int module_finish_text(struct module *mod)
 {
-	int ret;
+	int ret = finish_text(&mod->core_layout) ?: finish_text(&mod->init_text);
 
-	if (!mod->text_copy)
-		return 0;
-
-	ret = execmem_update_copy(mod->core_layout.base, mod->text_copy,
-				  mod->core_layout.size);
-	module_free_text_copy(mod);
+	free_copies(mod);
 
 	return ret;
 }

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""In each paging mode: where the kernel is mapped, and an older process on another hart sees
-what it maps later."""
+"""In each paging mode: where the kernel and executable memory are mapped, and an older process
+on another hart sees what is mapped later."""
 
 import pytest
 
@@ -12,5 +12,7 @@ def test_pgd(report, start, mode):
     found = boot.guest.output("grep -m 1 mmu /proc/cpuinfo").split()[-1]
     report.check(found == mode, f"the kernel pages with {mode.capitalize()}", found)
     boot.suite("mapping", 60)
+    boot.suite("placement", 60)
+    boot.suite("programs", 60)
     boot.suite("pgd 512", 120, plug=lambda: boot.guest.plug(0, "512M", 0))
     boot.end()

@@ -2,6 +2,7 @@
 """Statistics, tracepoints, and the program that shows them: tools/vm/execmem."""
 
 import re
+import time
 from collections import Counter
 
 import pytest
@@ -18,6 +19,11 @@ TYPES = {"m": "module-text", "d": "module-data", "k": "kprobes", "f": "ftrace", 
 def boot(start):
     return start("1 hart, statistics and tracepoints, execmem.rox=0", "statistics", harts=1,
                  append="rcupdate.rcu_expedited=1 execmem.rox=0")
+
+
+def cache_blocks(table):
+    """How many blocks the cache has, and how many of them are of 4 KiB pages."""
+    return tuple(map(int, table.split("\n\n")[2].splitlines()[1].split()[:2]))
 
 
 def load_target(guest):
@@ -181,6 +187,17 @@ def test_cache(report, start):
     report.check(len(table) == 2 and [line.split() for line in table] ==
                  [line.split() for line in shown[-2].splitlines()],
                  "execmem shows what the cache has", str(shown[-2:]))
+
+    # More than the kernel's text leaves of its last page. A worker frees the block.
+    boot.guest.output("bench bpf 12000 16", 120)
+    report.check(cache_blocks(boot.guest.output(f"cat {TABLE}")) == (1, 0), "a block stays that nobody uses")
+    boot.guest.output("echo 2 > /proc/sys/vm/drop_caches")
+    for _ in range(100):
+        blocks = cache_blocks(boot.guest.output(f"cat {TABLE}"))
+        if blocks == (0, 0):
+            break
+        time.sleep(0.1)
+    report.check(blocks == (0, 0), "it goes when memory is short", str(blocks))
     boot.end()
 
 

@@ -3,6 +3,8 @@
 
 import pytest
 
+from test_seen import cache_blocks
+
 
 # For the kernel of test_debug.py, too, which has its time.
 LIMIT = 300
@@ -23,7 +25,7 @@ def test_boot_log(report, boot):
 
 
 def test_kunit(boot):
-    boot.kunit("execmem", "execmem_areas", "execmem_cache", "kprobes_test")
+    boot.kunit("execmem", "execmem_areas", "execmem_cache", "riscv_bpf_jit", "kprobes_test")
 
 
 def test_placement(boot):
@@ -34,7 +36,28 @@ def test_wx(boot):
     boot.suite("wx", LIMIT)
 
 
+def test_programs(boot):
+    boot.suite("programs", LIMIT)
+
+
+def test_probes(boot):
+    boot.suite("probes", LIMIT)
+
+
 def test_end(boot):
+    boot.end()
+
+
+def test_small_pages(report, start):
+    """Blocks of the cache where there is no large page to be had."""
+    boot = start("4 harts, no large pages in vmalloc", "users-small", append="kunit.enable=1 nohugevmalloc")
+    boot.kunit("execmem_cache")
+    # More than the kernel's text leaves of its last page
+    text = boot.guest.output("ulimit -n 15000; show bpf 12000 'cat /sys/kernel/debug/execmem'", LIMIT)
+    blocks, small = cache_blocks(text)
+    report.check(blocks == small > 0, "blocks of 4 KiB pages are counted", f"{small} of {blocks}")
+    boot.suite("placement", LIMIT)
+    boot.suite("wx", LIMIT)
     boot.end()
 
 

@@ -24,6 +24,7 @@
  * stack, source and traps work as ever.
  */
 
+#include <linux/compiler.h>
 #include <linux/execmem.h>
 #include <linux/init.h>
 #include <linux/kprobes.h>
@@ -40,6 +41,7 @@
 #include <asm/csr.h>
 #include <asm/text_alias.h>
 #include <asm/tlbflush.h>
+#include <asm/unaligned.h>
 
 /* Any address of user space. Nothing else is ever mapped in this mm */
 #define ALIAS_ADDR	PMD_SIZE
@@ -87,6 +89,23 @@ static __always_inline void alias_fence(void)
 		local_flush_tlb_all();
 }
 
+/*
+ * What an instruction may be is written in one go where it is aligned: a hart
+ * that executes it meanwhile fetches the old one or the new one. KASAN knows
+ * nothing of addresses of user space.
+ */
+static __no_kasan_or_inline void write_alias(void *dst, const void *src, size_t len)
+{
+	if (len == sizeof(u16) && IS_ALIGNED((unsigned long)dst, sizeof(u16)))
+		WRITE_ONCE(*(u16 *)dst, get_unaligned((const u16 *)src));
+	else if (len == sizeof(u32) && IS_ALIGNED((unsigned long)dst, sizeof(u32)))
+		WRITE_ONCE(*(u32 *)dst, get_unaligned((const u32 *)src));
+	else
+		__memcpy(dst, src, len);
+}
+
+NOKPROBE_SYMBOL(write_alias);
+
 /* Not beyond the end of the page */
 static void write_page(unsigned long pfn, unsigned int offset, const void *src,
 		       size_t len)
@@ -101,8 +120,7 @@ static void write_page(unsigned long pfn, unsigned int offset, const void *src,
 	csr_write(CSR_SATP, virt_to_pfn(alias_mm->pgd) | satp_mode);
 	alias_fence();
 
-	/* As it is: KASAN knows nothing of addresses of user space */
-	__memcpy((void *)ALIAS_ADDR + offset, src, len);
+	write_alias((void *)ALIAS_ADDR + offset, src, len);
 
 	set_pte(alias_pte, __pte(0));
 	alias_fence();
@@ -132,7 +150,8 @@ NOKPROBE_SYMBOL(text_page);
  * @len: bytes to write, any number
  *
  * A hart sees it as any other store. To execute it, harts need a fence.i
- * afterwards. Other harts may see the bytes one by one.
+ * afterwards. Other harts may see the bytes one by one, unless there are two or
+ * four of them and @dst is a multiple of that.
  *
  * Context: any, after poking_init().
  *
@@ -156,6 +175,9 @@ int text_alias_write(void *dst, const void *src, size_t len)
 		src += part;
 		len -= part;
 	}
+
+	/* flush_icache_range() interrupts other harts: they have to see it then */
+	smp_mb();
 
 	return 0;
 }
@@ -185,11 +207,6 @@ void execmem_arch_fill(void *ptr, size_t size)
  */
 int execmem_arch_write(void *dst, const void *src, size_t size)
 {
-	int ret = text_alias_write(dst, src, size);
-
-	/* flush_icache_range() interrupts other harts: they have to see it then */
-	smp_mb();
-
-	return ret;
+	return text_alias_write(dst, src, size);
 }
 #endif

@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * BPF programs that call programs, and what the kernel makes of the addresses of
+ * programs, be they behind its own text or elsewhere: stack traces name them,
+ * and nobody may probe them, nor what was one.
+ */
+#include <errno.h>
+#include <linux/perf_event.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "kselftest.h"
+#include "common.h"
+
+#define TRACING		"/sys/kernel/tracing/"
+#define EVENT		"execmem_stack"
+#define HARDEN		"/proc/sys/net/core/bpf_jit_harden"
+
+/* What the program of bpf_load() calls, as it is a socket filter */
+#define HELPER		"bpf_get_raw_cpu_id"
+
+#define MOV(reg, value) \
+	{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = (reg), .imm = (value) }
+#define ADD(reg, value) \
+	{ .code = BPF_ALU64 | BPF_ADD | BPF_K, .dst_reg = (reg), .imm = (value) }
+#define EXIT	{ .code = BPF_JMP | BPF_EXIT }
+
+static int load(const struct bpf_insn *insns, size_t nr)
+{
+	int fd = bpf_load_insns(BPF_PROG_TYPE_SOCKET_FILTER, insns, nr);
+
+	if (fd < 0)
+		die("BPF load: %s", strerror(-fd));
+	return fd;
+}
+
+static void test_subprogram(void)
+{
+	const struct bpf_insn insns[] = {
+		MOV(BPF_REG_1, TARGET_ANSWER - 1),
+		{ .code = BPF_JMP | BPF_CALL, .src_reg = BPF_PSEUDO_CALL, .imm = 1 },
+		EXIT,
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_X, .dst_reg = BPF_REG_0, .src_reg = BPF_REG_1 },
+		ADD(BPF_REG_0, 1),
+		EXIT,
+	};
+	int fd = load(insns, ARRAY_SIZE(insns));
+
+	ksft_test_result(bpf_run(fd) == TARGET_ANSWER, "a program calls a function of its own\n");
+	close(fd);
+}
+
+static void test_tail_call(void)
+{
+	union bpf_attr attr = {
+		.map_type = BPF_MAP_TYPE_PROG_ARRAY,
+		.key_size = sizeof(uint32_t),
+		.value_size = sizeof(uint32_t),
+		.max_entries = 1,
+	};
+	int map = syscall(SYS_bpf, BPF_MAP_CREATE, &attr, sizeof(attr));
+	const struct bpf_insn insns[] = {
+		{ .code = BPF_LD | BPF_DW | BPF_IMM, .dst_reg = BPF_REG_2,
+		  .src_reg = BPF_PSEUDO_MAP_FD, .imm = map },
+		{ 0 },
+		MOV(BPF_REG_3, 0),
+		{ .code = BPF_JMP | BPF_CALL, .imm = BPF_FUNC_tail_call },
+		MOV(BPF_REG_0, 1),
+		EXIT,
+	};
+	uint32_t key = 0, target;
+	unsigned int without;
+	int fd;
+
+	if (map < 0)
+		die("BPF map: %s", strerror(errno));
+	fd = load(insns, ARRAY_SIZE(insns));
+	without = bpf_run(fd);
+
+	target = bpf_load(TARGET_ANSWER);
+	attr = (union bpf_attr){ .map_fd = map, .key = (uintptr_t)&key, .value = (uintptr_t)&target };
+	if (syscall(SYS_bpf, BPF_MAP_UPDATE_ELEM, &attr, sizeof(attr)))
+		die("BPF map update: %s", strerror(errno));
+	close(target);
+	ksft_test_result(without == 1 && bpf_run(fd) == TARGET_ANSWER,
+			 "a program jumps to another one\n");
+	close(fd);
+	close(map);
+}
+
+static void test_harden(void)
+{
+	char *before = read_file(HARDEN);
+	const struct bpf_insn insns[] = { MOV(BPF_REG_0, 20), ADD(BPF_REG_0, 22), EXIT };
+	int plain = load(insns, ARRAY_SIZE(insns)), hard;
+
+	must_write(HARDEN, "2");
+	hard = load(insns, ARRAY_SIZE(insns));
+	must_write(HARDEN, before);
+	free(before);
+
+	ksft_test_result(bpf_run(hard) == 42 && bpf_image_size(hard) > bpf_image_size(plain),
+			 "a program with blinded constants is larger, and the same\n");
+	close(hard);
+	close(plain);
+}
+
+/* Every call of the helper leaves a stack trace */
+static void test_stack_trace(void)
+{
+	int fd = bpf_load(TARGET_ANSWER);
+	char symbol[64], *trace;
+
+	bpf_symbol(fd, symbol, sizeof(symbol));
+	must_write(TRACING "kprobe_events", "p:" EVENT " " HELPER);
+	must_write(TRACING "events/kprobes/" EVENT "/trigger", "stacktrace");
+	bpf_run(fd);
+	trace = read_file(TRACING "trace");
+	must_write(TRACING "events/kprobes/" EVENT "/trigger", "!stacktrace");
+	must_write(TRACING "kprobe_events", "-:" EVENT);
+
+	ksft_test_result(strstr(trace, symbol), "a stack trace goes through a program\n");
+	free(trace);
+	close(fd);
+}
+
+/* Returns the errno */
+static int probe_address(unsigned long addr)
+{
+	struct perf_event_attr attr = {
+		.size = sizeof(attr),
+		.type = read_long("/sys/bus/event_source/devices/kprobe/type"),
+		.kprobe_addr = addr,
+	};
+	int fd = syscall(SYS_perf_event_open, &attr, 0, -1, -1, PERF_FLAG_FD_CLOEXEC);
+
+	if (fd < 0)
+		return errno;
+	close(fd);
+	return 0;
+}
+
+static void test_no_probes(void)
+{
+	const time_t start = time(NULL);
+	int fd = bpf_load(TARGET_ANSWER);
+	unsigned long addr = bpf_address(fd);
+	char symbol[64];
+	int err;
+
+	bpf_symbol(fd, symbol, sizeof(symbol));
+	ksft_print_msg("the program is %s the kernel's text\n",
+		       in_text_tail(addr) ? "behind" : "elsewhere than behind");
+	err = probe_address(addr);
+	ksft_test_result(addr && err == EINVAL, "a program cannot be probed\n");
+
+	close(fd);
+	while (symbol_address(symbol) && time(NULL) - start <= SETTLE_LIMIT)
+		usleep(1000);
+	err = probe_address(addr);
+	ksft_test_result(err == ENOENT, "what was a program cannot be probed\n");
+}
+
+int main(void)
+{
+	setlinebuf(stdout);
+	ksft_print_header();
+	ksft_set_plan(6);
+
+	test_subprogram();
+	test_tail_call();
+	test_harden();
+	test_stack_trace();
+	test_no_probes();
+
+	ksft_finished();
+}
