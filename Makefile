@@ -29,6 +29,7 @@ help:
 	@echo 'make fuzz        have libFuzzer choose the operations on the records of executable memory'
 	@echo 'make bench       instructions and memory that a BPF program costs, with the ROX cache and without'
 	@echo 'make check       checkpatch, sparse and lint over the series and the scripts'
+	@echo 'make drift       apply the series to every 6.1.y that Debian offers'
 	@echo 'make check-arch  compile the series for other architectures, boot x86_64 and arm64'
 	@echo 'make qemu        QEMU with virtio-mem on RISC-V -> build/parts/qemu; make test uses it'
 	@echo 'make tree        base kernel + patches/series -> build/linux, one commit a line'
@@ -102,6 +103,9 @@ check: tree
 	@scripts/build rv64
 	@scripts/check
 
+drift: tree
+	@scripts/drift
+
 check-arch: tree
 	@scripts/setup x86_64 arm64 compilers
 	@scripts/fetch busybox-x86_64 busybox-arm64
@@ -112,4 +116,4 @@ check-arch: tree
 clean:
 	@rm -rf build/out build/guest build/initramfs-* build/log build/series
 
-.PHONY: help setup parts tree refresh series kernel kernels qemu run test soak fuzz bench check check-arch clean
+.PHONY: help setup parts tree refresh series kernel kernels qemu run test soak fuzz bench check drift check-arch clean

@@ -1,0 +1,459 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What scripts/series and scripts/drift share: git, patches, the series file and
+the kernel source that the series is for."""
+
+import email.header
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+
+from lib import LINUX, TOP, Progress, die
+
+PATCHES = TOP / "patches"
+SERIES = PATCHES / "series"
+
+# What is the project's own; every other tracked file belongs to the series.
+OWN_FILES = {"README.md", "Makefile", "MAINTAINERS", "COPYING", "CONTRIBUTING.md", ".gitignore"}
+OWN_DIRS = ("scripts/", "patches/", ".ci/", "build/")
+
+DATE = "2026-01-01T00:00:00 +0000"
+NOBODY = "Linux <linux@localhost>"
+HUNK = re.compile(rb"^@@ -(\d+)(?:,\d+)? \+\d+(?:,\d+)? @@.*$", re.M)
+# How a patch may apply, from good to bad
+CLEAN, OFFSET, FUZZ, CONFLICT = "clean", "offset", "fuzz", "conflict"
+
+
+# --- git ---------------------------------------------------------------------
+
+def git_env(**extra):
+    """The user's git configuration must not change what is written here."""
+    env = {k: v for k, v in os.environ.items() if not k.startswith("GIT_")}
+    env.update(GIT_CONFIG_GLOBAL="/dev/null", GIT_CONFIG_NOSYSTEM="1", LC_ALL="C.UTF-8", **extra)
+    return env
+
+
+def git(*args, repo=LINUX, stdin=None, env=None):
+    done = subprocess.run(["git", "-C", repo, "-c", "core.quotePath=false", *map(str, args)],
+                          input=stdin, env=env or git_env(), capture_output=True)
+    if done.returncode:
+        die(f"git {args[0]} failed in {shown(repo)}: {first_line(done.stderr.decode())}")
+    return done.stdout
+
+
+def git_line(*args, **kwargs):
+    return git(*args, **kwargs).decode().strip()
+
+
+def first_line(text):
+    return text.strip().partition("\n")[0]
+
+
+def shown(path):
+    """A path as the user knows it."""
+    return os.path.relpath(path, TOP) if Path(path).is_relative_to(TOP) else str(path)
+
+
+def split_ident(ident):
+    match = re.fullmatch(r"\s*(.*?)\s*<([^<>]+)>\s*", ident)
+    if not match:
+        die(f"'{ident}' is not of the form 'Name <mail>'")
+    return match.groups()
+
+
+def commit(tree, message, parent=None, author=NOBODY, repo=LINUX):
+    name, mail = split_ident(author)
+    env = git_env(GIT_AUTHOR_NAME=name, GIT_AUTHOR_EMAIL=mail, GIT_AUTHOR_DATE=DATE,
+                  GIT_COMMITTER_NAME=name, GIT_COMMITTER_EMAIL=mail, GIT_COMMITTER_DATE=DATE)
+    parents = ["-p", parent] if parent else []
+    return git_line("commit-tree", tree, *parents, stdin=message.encode(), env=env, repo=repo)
+
+
+def tree_of(revision):
+    return git_line("rev-parse", f"{revision}^{{tree}}")
+
+
+class Applied(NamedTuple):
+    """How a patch applied."""
+    how: str                # CLEAN, OFFSET, FUZZ or CONFLICT
+    where: list = []        # what needed fuzz, or does not fit
+    files: list = []        # those that it does not fit
+    rejected: bytes = b""   # the hunks that do not
+
+
+class Index:
+    """A git index apart from that of the work tree, to make commits in."""
+
+    def __init__(self, revision):
+        self.dir = tempfile.TemporaryDirectory()
+        self.env = git_env(GIT_INDEX_FILE=f"{self.dir.name}/index")
+        git("read-tree", revision, env=self.env)
+
+    def _apply(self, patch, *options):
+        done = subprocess.run(["git", "-C", LINUX, "apply", "--cached", "--verbose",
+                               "--whitespace=nowarn", *options, "-"], env=self.env,
+                              input=patch.diff, capture_output=True)
+        return not done.returncode, done.stderr.decode(errors="replace")
+
+    def apply(self, patch, fuzz=True, without=()):
+        """Applies a patch's edits, but those of the files in `without`; with a little
+        fuzz where the context changed. What does not fit leaves the index as it was."""
+        if not patch.diff:
+            return Applied(CLEAN)
+        options = [f"--exclude={path}" for path in without]
+        good, said = self._apply(patch, *options)
+        if not good and fuzz:
+            good, said = self._apply(patch, "-C1", *options)
+        if not good:
+            return self._rejected(patch, said)
+        how, where, path = CLEAN, [], ""
+        for line in said.splitlines():
+            if checked := re.fullmatch(r"Checking patch (.+)\.\.\.", line):
+                path = checked[1]
+            elif re.match(r"Hunk #\d+ succeeded at ", line):
+                how = OFFSET if how == CLEAN else how
+            elif reduced := re.fullmatch(r"Context reduced to \(\d+/\d+\) to apply fragment at (\d+)", line):
+                how = FUZZ
+                where.append(f"{path} at line {reduced[1]}")
+        return Applied(how, where)
+
+    @staticmethod
+    def _rejected(patch, errors):
+        """Which hunks do not apply; of a file, git names the first alone."""
+        where, files, rejected = [], [], b""
+        for path, line in re.findall(r"^error: patch failed: (.+):(\d+)$", errors, re.M):
+            number, hunk = patch.hunk_at(path, int(line))
+            where.append(f"hunk {number} of {path}")
+            files.append(path)
+            rejected += hunk
+        for path in re.findall(r"^error: (.+): does not exist in index$", errors, re.M):
+            where.append(f"{path}, which is not there")
+            files.append(path)
+        return Applied(CONFLICT, where or [first_line(errors).removeprefix("error: ")], files, rejected)
+
+    def has(self, paths):
+        return git("ls-files", "-z", "--", *paths, env=self.env).decode().split("\0")[:-1]
+
+    def add(self, files):
+        """files: path -> (content, executable)"""
+        lines = []
+        for path, (content, executable) in files.items():
+            blob = git_line("hash-object", "-w", "--no-filters", "--stdin", stdin=content)
+            lines.append(f"{'100755' if executable else '100644'} {blob}\t{path}\n")
+        git("update-index", "--index-info", stdin="".join(lines).encode(), env=self.env)
+
+    def tree(self):
+        return git_line("write-tree", env=self.env)
+
+
+# --- patches and the series file ---------------------------------------------
+
+class Patch:
+    """A commit's message and its edits, as a mail without date and position noise."""
+
+    def __init__(self, author, subject, body, diff):
+        self.author, self.subject, self.body, self.diff = author, subject, body, diff
+
+    @classmethod
+    def parse(cls, path):
+        content = path.read_bytes()
+        match = re.search(rb"^diff --git ", content, re.M)
+        diff = content[match.start():] if match else b""
+        text = content[:match.start() if match else None].decode()
+        head, _, body = text.partition("\n\n")
+        head = re.sub(r"\n[ \t]+", " ", head)
+        fields = {}
+        for line in head.splitlines():
+            name, colon, value = line.partition(": ")
+            if colon:
+                fields[name] = str(email.header.make_header(email.header.decode_header(value)))
+        for name in ("From", "Subject"):
+            if name not in fields:
+                die(f"{shown(path)}: no '{name}:' line at the top; a patch is a mail as git format-patch writes it")
+        if re.search(rb"^(new file mode |rename to |copy to |--- /dev/null)", diff, re.M):
+            die(f"{shown(path)}: adds a file; a new file stands whole at its own path and is named in patches/series")
+        body = re.split(r"^---$", body, maxsplit=1, flags=re.M)[0]
+        subject = re.sub(r"^(\[[^]]*\]\s*)+", "", fields["Subject"])
+        return cls(fields["From"], subject, body.strip("\n"), diff)
+
+    def message(self):
+        return self.subject + "\n" + (f"\n{self.body}\n" if self.body else "")
+
+    def content(self):
+        body = f"{self.body}\n" if self.body else ""
+        return f"From: {self.author}\nSubject: {self.subject}\n\n{body}---\n\n".encode() + self.diff
+
+    def edited(self):
+        """The files whose content or mode the patch changes."""
+        return [p.decode() for p in re.findall(rb"^diff --git a/(.+) b/\1$", self.diff, re.M)]
+
+    def hunk_at(self, path, line):
+        """The number and text of the hunk that begins at a line of a file."""
+        for part in re.split(rb"^(?=diff --git )", self.diff, flags=re.M):
+            if not part.startswith(f"diff --git a/{path} ".encode()):
+                continue
+            starts = list(HUNK.finditer(part))
+            for number, start in enumerate(starts, 1):
+                if int(start[1]) == line:
+                    end = starts[number].start() if number < len(starts) else len(part)
+                    return number, part[:starts[0].start()] + part[start.start():end]
+        return 0, self.diff
+
+    def same_but_for_position(self, other):
+        def bare(patch):
+            return HUNK.sub(b"@@", patch.content())
+        return bare(self) == bare(other)
+
+
+class Entry:
+    def __init__(self, patch_name, new_files, before=()):
+        self.patch_name, self.new_files, self.before = patch_name, new_files, list(before)
+
+
+def read_series():
+    """The entries of patches/series. Comments and blank lines belong to the entry after them."""
+    entries, before = [], []
+    for line in SERIES.read_text().splitlines() if SERIES.exists() else []:
+        if not line.strip() or line.startswith("#"):
+            before.append(line)
+            continue
+        patch_name, *new_files = line.split()
+        entries.append(Entry(patch_name, new_files, before))
+        before = []
+    return entries
+
+
+def is_own(path):
+    return path in OWN_FILES or path.startswith(OWN_DIRS)
+
+
+def check_repository(entries):
+    """Everything listed is there, everything there is listed."""
+    if not entries:
+        die("patches/series lists no commit")
+    listed = [path for entry in entries for path in entry.new_files]
+    for path in listed:
+        if is_own(path) or path.startswith(("/", "../")):
+            die(f"patches/series: {path} cannot be a new file of the kernel: that path is the project's own")
+        if listed.count(path) > 1:
+            die(f"patches/series: {path} is listed twice; a new file enters the series once")
+    for path in listed + [f"patches/{entry.patch_name}" for entry in entries]:
+        if not (TOP / path).is_file() or (TOP / path).is_symlink():
+            die(f"patches/series lists {path}, which is not there (or is no plain file)")
+    if (TOP / ".git").exists():
+        tracked = git("ls-files", "-z", repo=TOP).decode().split("\0")[:-1]
+        for path in tracked:
+            if not is_own(path) and path not in listed:
+                die(f"{path} is neither the project's own nor listed in patches/series: list it with the commit that brings it")
+    known = {entry.patch_name for entry in entries}
+    for patch in PATCHES.glob("*.patch"):
+        if patch.name not in known:
+            die(f"{shown(patch)} is not listed in patches/series: list it, or remove it")
+
+
+def new_files_of(entry):
+    return {path: ((TOP / path).read_bytes(), os.access(TOP / path, os.X_OK))
+            for path in entry.new_files}
+
+
+def series_key(source, entries):
+    """Changes when anything that build/linux is made from changes."""
+    digest = hashlib.sha256(source.encode())
+    for entry in entries:
+        digest.update(f"\n{entry.patch_name}\n".encode() + (PATCHES / entry.patch_name).read_bytes())
+        for path, (content, executable) in new_files_of(entry).items():
+            digest.update(f"\n{path} {executable} {len(content)}\n".encode() + content)
+    return digest.hexdigest()
+
+
+# --- the kernel source -------------------------------------------------------
+
+class Source:
+    """The kernel that the series applies to: a tarball, a git repository or a directory."""
+
+    def __init__(self, given=""):
+        given = given or os.environ.get("LINUX", "")
+        if given:
+            self.path = Path(given).absolute()
+            if not self.path.exists():
+                die(f"LINUX={given}: no such file or directory")
+        else:
+            self.path = newest_tarball()
+        if self.path.is_file():
+            self.kind = "tarball"
+            stat = self.path.stat()
+            self.id = f"{self.path.name} {stat.st_size} {int(stat.st_mtime)}"
+        elif (self.path / ".git").exists():
+            self.kind = "git"
+            self.id = "git " + self._git("rev-parse", "HEAD")
+            self.version = kernel_version(self._git("show", "HEAD:Makefile"), self.path)
+        else:
+            self.kind = "directory"
+            makefile = self.path / "Makefile"
+            self.version = kernel_version(makefile.read_text() if makefile.is_file() else "", self.path)
+            self.id = f"directory {self._fingerprint()}"
+
+    def _git(self, *args):
+        # With the user's configuration: it says which directories are safe.
+        env = {k: v for k, v in os.environ.items() if not k.startswith("GIT_")}
+        done = subprocess.run(["git", "-C", self.path, *args], env=env, capture_output=True, text=True)
+        if done.returncode:
+            die(f"cannot read the git repository {self.path}: {first_line(done.stderr)}")
+        return done.stdout.strip()
+
+    def _fingerprint(self):
+        """The content of a directory as far as names, sizes and times tell it."""
+        digest = hashlib.sha256()
+        for base, dirs, files in os.walk(self.path):
+            dirs.sort()
+            for name in sorted(files):
+                stat = os.lstat(os.path.join(base, name))
+                digest.update(f"{base}/{name} {stat.st_size} {stat.st_mtime_ns}\n".encode())
+        return digest.hexdigest()
+
+    def import_into(self, repo, work):
+        """Makes this source's tree known to a repository; `work` is a scratch
+        directory (for a fresh repository: its own work tree)."""
+        if self.kind == "git":
+            print(f"reading {self.path} (commit {self.id[4:16]}; changes not committed there are not used)", file=sys.stderr)
+            env = {k: v for k, v in os.environ.items() if not k.startswith("GIT_")}
+            if subprocess.run(["git", "-C", repo, "fetch", "--quiet", "--depth=1", "--no-tags",
+                               self.path.as_uri(), "HEAD"], env=env).returncode:
+                die(f"cannot read the git repository {self.path}")
+            return git_line("rev-parse", "FETCH_HEAD^{tree}", repo=repo)
+
+        if self.kind == "tarball":
+            self._unpack(work)
+            makefile = work / "Makefile"
+            self.version = kernel_version(makefile.read_text() if makefile.is_file() else "", self.path)
+        else:
+            self._copy(work)
+        unignore(work)
+        env = git_env(GIT_DIR=str(repo / ".git"), GIT_WORK_TREE=str(work))
+        if work != repo:
+            env["GIT_INDEX_FILE"] = str(work) + ".index"
+        force = ["--force"] if self.kind == "tarball" else []
+        progress = Progress("recording the kernel source")
+        with subprocess.Popen(["git", "add", "--verbose", "--all", *force, "."], cwd=work, env=env,
+                              stdout=subprocess.PIPE) as adding:
+            for count, _ in enumerate(adding.stdout, 1):
+                progress.show(f"{count} files")
+        if adding.returncode:
+            die("git add of the kernel source failed")
+        if self.kind == "directory":
+            # The kernel ignores dot files, its own .gitignore files included.
+            git("add", "--force", "--", *work.rglob(".gitignore"), repo=work, env=env)
+            git("clean", "-ffdxq", repo=work, env=env)
+        progress.done()
+        return git_line("write-tree", repo=work, env=env)
+
+    def _unpack(self, work):
+        filters = {".xz": "--xz", ".gz": "--gzip", ".tgz": "--gzip", ".bz2": "--bzip2",
+                   ".zst": "--zstd", ".tar": "--no-auto-compress"}
+        if self.path.suffix not in filters:
+            die(f"{self.path}: not a tarball whose name ends in .tar, .tar.xz, .tar.gz, .tar.bz2 or .tar.zst")
+        size = self.path.stat().st_size
+        progress = Progress(f"unpacking {self.path.name}")
+        tar = subprocess.Popen(["tar", "-x", filters[self.path.suffix], "--strip-components=1", "-C", work],
+                               stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+        try:
+            with self.path.open("rb") as tarball:
+                while chunk := tarball.read(1 << 18):
+                    tar.stdin.write(chunk)
+                    progress.show(f"{100 * tarball.tell() // size} %")
+        except BrokenPipeError:
+            pass
+        said = first_line(tar.communicate()[1].decode())
+        if tar.returncode:
+            die(f"cannot unpack {self.path}: {said or 'tar failed'}")
+        progress.done()
+
+    def _copy(self, work):
+        progress = Progress(f"copying {self.path}")
+        products = [f"--exclude={glob}" for glob in ("*.o", "*.a", "*.ko", "*.cmd", "./vmlinux*")]
+        with subprocess.Popen(["tar", "-C", self.path, *products, "-c", "."], stdout=subprocess.PIPE) as pack:
+            unpack = subprocess.run(["tar", "-x", "-C", work], stdin=pack.stdout)
+        if pack.returncode or unpack.returncode:
+            die(f"cannot copy {self.path}")
+        progress.done()
+
+
+def newest_tarball():
+    def version(path):
+        return [int(n) for n in re.findall(r"\d+", path.name)]
+    found = sorted(Path("/usr/src").glob("linux-source-6.1*.tar.*"), key=version)
+    if not found:
+        die("no kernel source: run `make setup` to install linux-source-6.1, or give LINUX=/path/to/linux-6.1.y")
+    return found[-1]
+
+
+def kernel_version(makefile, path):
+    fields = dict(re.findall(r"^(VERSION|PATCHLEVEL|SUBLEVEL) = *(\d+)$", makefile, re.M))
+    if len(fields) < 3:
+        die(f"{path} is not a Linux kernel source (its Makefile names no version); give LINUX= a 6.1.y tree or tarball")
+    version = "{VERSION}.{PATCHLEVEL}.{SUBLEVEL}".format(**fields)
+    if not version.startswith("6.1."):
+        die(f"{path} is Linux {version}; the series is for 6.1.y: give LINUX= a 6.1.y tree or tarball")
+    return version
+
+
+def unignore(work):
+    """Debian's source ignores every file at its top, for packaging: git would
+    then see no new file. Drop that."""
+    ignore = work / ".gitignore"
+    if ignore.is_file():
+        text = ignore.read_text()
+        ignore.write_text(re.sub(r"(^#[^\n]*\n)*^/\*\n!/debian/(\n|\Z)", "", text, flags=re.M))
+
+
+def remove(work):
+    """Removes a scratch directory of import_into()."""
+    Path(f"{work}.index").unlink(missing_ok=True)
+    if work.exists():
+        progress = Progress(f"removing {shown(work)}")
+        shutil.rmtree(work)
+        progress.done()
+
+
+def empty(work):
+    remove(work)
+    work.mkdir(parents=True)
+    return work
+
+
+def commit_base(source, repo, work):
+    """The commit of a kernel source that the series stands on."""
+    tree = source.import_into(repo, work)
+    return commit(tree, f"Linux {source.version}\n\n{source.id}\n", repo=repo)
+
+
+def version_of(base):
+    return git_line("show", "-s", "--format=%s", base).removeprefix("Linux ")
+
+
+# --- the series on a base ----------------------------------------------------
+
+def apply_series(base, entries):
+    """Makes the commits of the series on a base, one after the other: the entry, how its
+    patch applied, and the commit. One that follows a conflict lacks what did not fit."""
+    head, index, added = base, Index(base), set()
+    for entry in entries:
+        patch = Patch.parse(PATCHES / entry.patch_name)
+        for path in patch.edited():
+            if path in added:
+                die(f"patches/{entry.patch_name} edits {path}, which the series itself adds: change the file instead")
+        applied = index.apply(patch)
+        if applied.how == CONFLICT:
+            index.apply(patch, without=applied.files)
+        if entry.new_files:
+            for path in index.has(entry.new_files):
+                die(f"patches/series: {path} is listed as a new file, but Linux {version_of(base)} has it")
+            index.add(new_files_of(entry))
+            added.update(entry.new_files)
+        head = commit(index.tree(), patch.message(), head, patch.author)
+        yield entry, applied, head
