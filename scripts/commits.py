@@ -78,6 +78,13 @@ def tree_of(revision):
     return git_line("rev-parse", f"{revision}^{{tree}}")
 
 
+def root_commit(revision="HEAD"):
+    roots = git_line("rev-list", "--max-parents=0", revision).split()
+    if len(roots) != 1:
+        die("build/linux has more than one root commit; it must have one: the base kernel")
+    return roots[0]
+
+
 class Applied(NamedTuple):
     """How a patch applied."""
     how: str                # CLEAN, OFFSET, FUZZ or CONFLICT
@@ -249,7 +256,8 @@ def check_repository(entries):
         tracked = git("ls-files", "-z", repo=TOP).decode().split("\0")[:-1]
         for path in tracked:
             if not is_own(path) and path not in listed:
-                die(f"{path} is neither the project's own nor listed in patches/series: list it with the commit that brings it")
+                die(f"{path} is neither the project's own nor listed in patches/series: "
+                    "list it with the commit that brings it")
     known = {entry.patch_name for entry in entries}
     for patch in PATCHES.glob("*.patch"):
         if patch.name not in known:
@@ -320,7 +328,8 @@ class Source:
         """Makes this source's tree known to a repository; `work` is a scratch
         directory (for a fresh repository: its own work tree)."""
         if self.kind == "git":
-            print(f"reading {self.path} (commit {self.id[4:16]}; changes not committed there are not used)", file=sys.stderr)
+            print(f"reading {self.path} (commit {self.id[4:16]}; changes not committed there are not used)",
+                  file=sys.stderr)
             env = {k: v for k, v in os.environ.items() if not k.startswith("GIT_")}
             if subprocess.run(["git", "-C", repo, "fetch", "--quiet", "--depth=1", "--no-tags",
                                self.path.as_uri(), "HEAD"], env=env).returncode:

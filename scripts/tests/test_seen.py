@@ -159,8 +159,10 @@ def test_tool_fails(report, boot):
             ("", "execmem -w > /tmp/out", "-w needs a terminal", ""),
             ("", "su nobody -c execmem", "/sys/kernel/debug/execmem: only root may", ""),
             ("", "su nobody -c 'execmem -t'", "only root may", ""),
-            ("mount -t tmpfs none /sys/kernel/debug", "execmem", "this kernel has no execmem", "umount /sys/kernel/debug"),
-            ("umount /sys/kernel/debug", "execmem", "debugfs is not mounted", "mount -t debugfs none /sys/kernel/debug"),
+            ("mount -t tmpfs none /sys/kernel/debug", "execmem", "this kernel has no execmem",
+             "umount /sys/kernel/debug"),
+            ("umount /sys/kernel/debug", "execmem", "debugfs is not mounted",
+             "mount -t debugfs none /sys/kernel/debug"),
             (f"umount {TRACING}", "execmem -t", "tracefs is not mounted", f"mount -t tracefs none {TRACING}")):
         guest.output(before or "true")
         status, lines = guest.run(command)

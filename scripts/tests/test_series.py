@@ -351,13 +351,14 @@ def test_export_applies_with_git_am(project, tmp_path):
 def test_drift_tells_clean_offset_fuzz_and_conflict(project, tmp_path):
     """On versions that build/linux knows already, as if they had been fetched."""
     fork = (project.kernel / "kernel/fork.c").read_text()
-    versions = {"6.1.1-1": fork, "6.1.2-3": "int above;\n" * 7 + fork, "6.1.3-1": fork.replace("line_42;", "forty_second;"),
-                "6.1.10-1": fork.replace("line_40;", "fortieth;")}
+    versions = {"6.1.1-1": fork, "6.1.2-3": "int above;\n" * 7 + fork,
+                "6.1.3-1": fork.replace("line_42;", "forty_second;"), "6.1.10-1": fork.replace("line_40;", "fortieth;")}
 
     def drift(*offered):
         fake = tmp_path / "bin/apt-cache"
         fake.parent.mkdir(exist_ok=True)
-        fake.write_text("#!/bin/sh\n" + "".join(f"echo 'linux-source-6.1 | {version} | a mirror'\n" for version in offered))
+        lines = [f"echo 'linux-source-6.1 | {version} | a mirror'\n" for version in offered]
+        fake.write_text("#!/bin/sh\n" + "".join(lines))
         fake.chmod(0o755)
         return run("scripts/drift", cwd=project.top, PATH=f"{fake.parent}:{os.environ['PATH']}")
 
@@ -372,7 +373,8 @@ def test_drift_tells_clean_offset_fuzz_and_conflict(project, tmp_path):
     assert table[1].split() == ["6.1.1-1", "6.1.2-3", "6.1.3-1", "6.1.10-1", "patch"]
     assert table[2].split() == ["clean", "offset", "fuzz", "conflict", "0002-kernel-change-two-places.patch"]
     assert "2 of 3 patches are clean on all" in table[3]
-    assert "6.1.10-1: 0002-kernel-change-two-places.patch: conflict: hunk 2 of kernel/fork.c" in done.stdout and "fuzz: kernel/fork.c at line 40" in done.stdout
+    assert "6.1.3-1: 0002-kernel-change-two-places.patch: fuzz: kernel/fork.c at line 40\n" in done.stdout
+    assert "6.1.10-1: 0002-kernel-change-two-places.patch: conflict: hunk 2 of kernel/fork.c\n" in done.stdout
     assert drift("6.1.3-1", "6.1.1-1").returncode == 0
     done = drift()
     assert done.returncode == 1 and "offers no linux-source-6.1" in done.stderr and "Traceback" not in done.stderr

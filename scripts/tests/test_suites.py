@@ -32,8 +32,7 @@ def test_vmalloc(report, start):
     """lib/test_vmalloc.c; its init fails on purpose, so as not to stay loaded."""
     boot = start("4 harts, test_vmalloc", "test_vmalloc")
     report.skip("test_vmalloc: align_shift_alloc_test", "it asks for alignments up to 2^63")
-    boot.guest.run("insmod modules/test_vmalloc.ko run_test_mask=959 test_loop_count=200"
-                  " nr_threads=2", 120)
+    boot.guest.run("insmod modules/test_vmalloc.ko run_test_mask=959 test_loop_count=200 nr_threads=2", 120)
     found = re.findall(r"Summary: (\w+) passed: (\d+) failed: (\d+)",
                        "\n".join(boot.guest.kernel_log()))
     # BusyBox's insmod tries a second system call when the first one fails.
