@@ -31,6 +31,7 @@ help:
 	@echo 'make check       checkpatch, sparse and lint over the series and the scripts'
 	@echo 'make drift       apply the series to every 6.1.y that Debian offers'
 	@echo 'make check-arch  compile the series for other architectures, boot x86_64 and arm64'
+	@echo 'make check-configs  compile what the series touches in the configurations of RISC-V that lack something'
 	@echo 'make qemu        QEMU with virtio-mem on RISC-V -> build/parts/qemu; make test uses it'
 	@echo 'make tree        base kernel + patches/series -> build/linux, one commit a line'
 	@echo 'make refresh     changed commits in build/linux -> patches/ and the new files'
@@ -106,6 +107,9 @@ check: tree
 drift: tree
 	@scripts/drift
 
+check-configs: tree
+	@/usr/bin/python3 -B -m pytest scripts/tests/configurations.py
+
 check-arch: tree
 	@scripts/setup x86_64 arm64 compilers
 	@scripts/fetch busybox-x86_64 busybox-arm64
@@ -116,4 +120,4 @@ check-arch: tree
 clean:
 	@rm -rf build/out build/guest build/initramfs-* build/log build/series
 
-.PHONY: help setup parts tree refresh series kernel kernels qemu run test soak fuzz bench check drift check-arch clean
+.PHONY: help setup parts tree refresh series kernel kernels qemu run test soak fuzz bench check drift check-configs check-arch clean

@@ -6,14 +6,15 @@
 
 import pytest
 
-from compile_archs import ARCHS, NO_COMPILER, compile_touched, touched
+from configs import ARCHS, NO_COMPILER
+from objects import compile_touched, touched
 
 COMPILED = {}           # architecture -> the source files that were compiled for it
 
 
 @pytest.mark.parametrize("arch", ARCHS, ids=lambda arch: arch.name)
 def test_compile(report, arch):
-    report.heading(f"Compile: {arch.name}, {arch.defconfig}")
+    report.heading(f"Compile: {arch.name}, {arch.target}")
     COMPILED[arch.name], complaints = compile_touched(arch, report.out)
     report.check(COMPILED[arch.name] and not complaints,
                  f"{arch.name}: {len(COMPILED[arch.name])} source files, no warning that the base has not",

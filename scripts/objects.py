@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Compiles what the series touches, and nothing else, in any configuration of any architecture.
+
+The objects of all .c and .S files that differ between two commits of build/linux. A
+warning is a complaint unless the base, built the same way, gives it too; the base is
+only built when there is a warning.
+"""
+
+import os
+import re
+import subprocess
+from pathlib import Path
+from typing import NamedTuple
+
+from commits import git_line, root_commit
+from lib import BUILD, LINUX, LOG, Progress, kernel_make, write_file
+
+OUT = BUILD / "out/objects"
+BASE = OUT / "base"             # the base's source, unpacked when it is needed
+
+
+class Config(NamedTuple):
+    name: str
+    arch: str           # the kernel's ARCH=
+    cross: str          # the compiler's prefix
+    target: str         # kbuild's, which makes the configuration
+    on: str = ""        # what must be on besides
+    off: str = ""       # and what off
+
+    @property
+    def directory(self):
+        """Where the architecture's files are."""
+        return f"arch/{ {'parisc64': 'parisc', 'x86_64': 'x86', 'i386': 'x86'}.get(self.arch, self.arch)}/"
+
+    def lines(self):
+        return [f"CONFIG_{option}=y" for option in self.on.split()] + \
+            [f"# CONFIG_{option} is not set" for option in self.off.split()]
+
+
+class Unbuildable(Exception):
+    """A step other than the compilation of touched files failed; says which."""
+
+
+def touched(since=None, revision="HEAD", repo=LINUX):
+    """The source files of the kernel that the commits after one add or change, but those
+    that another one of them includes. The work tree of repo has them."""
+    files = git_line("diff", "--name-only", "--diff-filter=d", since or root_commit(), revision).split()
+    files = [path for path in files if path.endswith((".c", ".S")) and not path.startswith("tools/")]
+    text = "".join((repo / path).read_text() for path in files)
+    return [path for path in files if f'#include "{Path(path).name}"' not in text]
+
+
+class Build:
+    """The output directory of one configuration for one source tree."""
+
+    def __init__(self, config, source, out, log, progress):
+        self.config, self.source, self.out, self.log, self.progress = config, source, out, log, progress
+        self.command, self.env = kernel_make(out, config.arch, config.cross, source)
+        out.mkdir(parents=True, exist_ok=True)
+
+    def make(self, *arguments):
+        """Runs make, and returns its exit status and output."""
+        lines = []
+        with self.log.open("a") as writing:
+            writing.write(f"# {self.source.name}: make {' '.join(arguments)}\n")
+            with subprocess.Popen([*self.command, *arguments], env=self.env, text=True, errors="replace",
+                                  stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as making:
+                for line in making.stdout:
+                    writing.write(line)
+                    lines.append(line.rstrip())
+                    self.progress.show(f"{self.source.name}, {line.strip()[:40]}")
+        return making.returncode, lines
+
+    def configure(self, strict):
+        """The configuration; the lines that kconfig complained in. An option that does
+        not take effect is an error only when strict: the base lacks what the series adds."""
+        wanted, lines = self.config.lines(), []
+        if self.config.target.startswith("all"):
+            write_file(self.out / "asked.config", "\n".join(wanted + [""]).encode())
+            status, lines = self.make(f"KCONFIG_ALLCONFIG={self.out}/asked.config", self.config.target)
+        else:
+            status, _ = self.make(self.config.target)
+            if not status and wanted:
+                # kconfig warns of an option that is there twice.
+                names = "|".join(f"{self.config.on} {self.config.off}".split())
+                kept = [line for line in (self.out / ".config").read_text().splitlines()
+                        if not re.match(rf"(# )?CONFIG_({names})\b", line)]
+                write_file(self.out / ".config", "\n".join(kept + wanted + [""]).encode())
+                status, lines = self.make("olddefconfig")
+        if status:
+            raise Unbuildable(self.config.target)
+        config = (self.out / ".config").read_text()
+        missing = [option for option in self.config.on.split() if f"CONFIG_{option}=y\n" not in config]
+        missing += [f"no {option}" for option in self.config.off.split()
+                    if re.search(rf"^CONFIG_{option}=", config, re.M)]
+        if missing and strict:
+            raise Unbuildable(f"{self.config.target} (did not take effect: {', '.join(missing)})")
+        return lines
+
+    def listed(self, directory):
+        """What kbuild makes in a directory, and the text of its makefile."""
+        for name in ("Kbuild", "Makefile"):
+            if (self.source / directory / name).exists():
+                break
+        else:
+            return [], ""
+        bits = 64 if "CONFIG_64BIT=y\n" in (self.out / ".config").read_text() else 32
+        listing = self.out / "objects.mk"
+        write_file(listing, b"list:\n\t@echo $(real-obj-y) $(real-obj-m) $(lib-y) $(extra-y)\n")
+        done = subprocess.run(
+            ["make", "-s", "-f", self.source / "scripts/Makefile.build", "-f", listing, f"obj={directory}",
+             f"srctree={self.source}", "objtree=.", f"SRCARCH={self.config.directory.split('/')[1]}",
+             f"BITS={bits}", "need-builtin=1", "need-modorder=1", "list"],
+            cwd=self.out, env=self.env, capture_output=True, text=True)
+        return done.stdout.split(), (self.source / directory / name).read_text()
+
+    def configured(self, paths):
+        """The objects of those source files that the configuration has."""
+        objects = set()
+        for directory in {str(Path(path).parent) for path in paths}:
+            # A directory of an option that is off would list its objects nevertheless.
+            parent = str(Path(directory).parent)
+            above, text = self.listed(parent) if parent != "." else ([], "")
+            if not above or not re.search(rf"= *{Path(directory).name}/", text) or f"{directory}/built-in.a" in above:
+                objects.update(self.listed(directory)[0])
+        wanted = [str(Path(path).with_suffix(".o")) for path in paths if (self.source / path).exists()]
+        return sorted(objects.intersection(wanted))
+
+    def warnings(self, lines):
+        """What compilers and kconfig warn of, without line numbers: those the series moves."""
+        found = []
+        for line in lines:
+            if said := re.match(r"(\S+?):\d+:(?:\d+:)? (?:fatal )?((?:warning|error): .*)", line, re.I):
+                found.append(f"{re.sub(rf'^.*?/{self.source.name}/', '', said[1])}: {said[2]}")
+            elif re.match(r"WARNING: unmet|.*(recursive dependency|linux-gnu-ld: warning)", line):
+                found.append(line)
+        return found
+
+    def run(self, paths, *arguments, strict=True):
+        """Compiles; the objects, the warnings, and whether all went well."""
+        lines = self.configure(strict)
+        status, more = self.make("prepare")
+        if status:
+            raise Unbuildable("prepare")
+        objects = self.configured(paths)
+        for path in objects:
+            (self.out / path).unlink(missing_ok=True)
+        status, compiled = 0, []
+        if objects:
+            status, compiled = self.make("-k", f"-j{len(os.sched_getaffinity(0))}", *arguments, *objects)
+        return objects, self.warnings(lines + more + compiled), not status
+
+
+def unpack_base():
+    commit = root_commit()
+    marker = BASE / ".commit"
+    if marker.exists() and marker.read_text() == commit:
+        return
+    subprocess.run(["rm", "-rf", BASE], check=True)
+    BASE.mkdir(parents=True)
+    with subprocess.Popen(["git", "-C", LINUX, "archive", commit], stdout=subprocess.PIPE) as archive:
+        subprocess.run(["tar", "-x", "-C", BASE], stdin=archive.stdout, check=True)
+    marker.write_text(commit)
+
+
+def compile_touched(config, screen):
+    """The source files that were compiled, and what is wrong."""
+    log = LOG / f"objects-{config.name}.log"
+    LOG.mkdir(parents=True, exist_ok=True)
+    log.unlink(missing_ok=True)
+    progress = Progress(f"        {config.name}", screen)
+    paths = [path for path in touched() if path.startswith(config.directory) or not path.startswith("arch/")]
+    try:
+        objects, warnings, good = Build(config, LINUX, OUT / config.name, log, progress).run(paths)
+        if warnings:
+            unpack_base()
+            # Of a header, the base gives one less for each file that is new.
+            known = Build(config, BASE, OUT / f"{config.name}-base", log, progress).run(paths, strict=False)[1]
+            warnings = [warning for warning in warnings if warning not in known]
+    except Unbuildable as error:
+        return [], [f"make {error} failed, see {os.path.relpath(log)}"]
+    complaints = list(dict.fromkeys(warnings))
+    if not good and not complaints:
+        complaints = [f"make failed, see {os.path.relpath(log)}"]
+    return [path for path in paths if str(Path(path).with_suffix(".o")) in objects], complaints

@@ -1,0 +1,20 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What the series touches compiles in every configuration of RISC-V that lacks something.
+
+`make check-configs` runs this; `make test` does not.
+"""
+
+import pytest
+
+from configs import RISCV
+from objects import compile_touched
+
+
+@pytest.mark.parametrize("config", RISCV, ids=lambda config: config.name)
+def test_compile(report, config):
+    compiled, complaints = compile_touched(config, report.out)
+    report.check(compiled and not complaints,
+                 f"{config.name}: {len(compiled)} source files, no warning that the base has not",
+                 "; ".join(complaints[:3]))
+    for complaint in complaints:
+        report.say(f"        | {complaint}")
