@@ -348,6 +348,41 @@ def test_export_applies_with_git_am(project, tmp_path):
     assert git(target, "rev-parse", "HEAD^{tree}") == git(project.linux, "rev-parse", "HEAD^{tree}")
 
 
+def test_export_onto_a_tree_with_local_commits(project, tmp_path):
+    """What `make series LINUX=/path` does: the user's commits stay below the series."""
+    mine = make_repository(project.kernel, tmp_path / "mine")
+    fork = (mine / "kernel/fork.c").read_text()
+    (mine / "kernel/local.c").write_text("int local;\n")
+    git(mine, "add", "--all")
+    git(mine, "commit", "--quiet", "-m", "a file of ours")
+    (mine / "kernel/fork.c").write_text("int ours;\n" * 5 + fork)
+    git(mine, "commit", "--quiet", "--all", "-m", "an edit of ours")
+    head, project.kernel = git(mine, "rev-parse", "HEAD"), mine
+    project.ok("tree")
+    project.ok("export", SIGNOFF="Some One <some@example.org>")
+    assert git(mine, "rev-parse", "HEAD") == head and git(mine, "status", "--porcelain") == ""
+    git(mine, "am", "--quiet", *sorted((project.top / "build/series").glob("*.patch"))[1:])
+    assert git(mine, "rev-parse", "HEAD^{tree}") == git(project.linux, "rev-parse", "HEAD^{tree}")
+    assert (mine / "kernel/local.c").exists() and "forty" in (mine / "kernel/fork.c").read_text()
+
+
+def test_a_local_commit_in_the_way_is_told_apart(project, tmp_path):
+    mine = make_repository(project.kernel, tmp_path / "mine")
+    (mine / "kernel/fork.c").write_text((mine / "kernel/fork.c").read_text().replace("line_40;", "ours_40;"))
+    git(mine, "commit", "--quiet", "--all", "-m", "an edit of ours")
+    project.kernel = mine
+    said = project.refused("tree")
+    assert "0002-kernel-change-two-places.patch" in said and "hunk 2 of kernel/fork.c" in said
+    assert git(mine, "status", "--porcelain") == ""
+    # The other way to be in the way
+    git(mine, "reset", "--hard", "--quiet", "HEAD~1")
+    (mine / "mm").mkdir()
+    (mine / "mm/second.c").write_text("int ours;\n")
+    git(mine, "add", "--all")
+    git(mine, "commit", "--quiet", "-m", "a file of ours")
+    assert "mm/second.c is listed as a new file, but Linux 6.1.7 has it" in project.refused("tree")
+
+
 def test_drift_tells_clean_offset_fuzz_and_conflict(project, tmp_path):
     """On versions that build/linux knows already, as if they had been fetched."""
     fork = (project.kernel / "kernel/fork.c").read_text()
