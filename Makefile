@@ -28,7 +28,7 @@ help:
 	@echo 'make soak        load and unload at random, half an hour on each of two kernels; memory hotplug'
 	@echo 'make fuzz        have libFuzzer choose the operations on the records of executable memory'
 	@echo 'make bench       instructions and memory that a BPF program costs, with the ROX cache and without'
-	@echo 'make check       checkpatch, sparse and lint over the series and the scripts'
+	@echo 'make check       checkpatch, kernel-doc, sparse and lint over the series and the scripts'
 	@echo 'make drift       apply the series to every 6.1.y that Debian offers'
 	@echo 'make check-arch  compile the series for other architectures, boot x86_64 and arm64'
 	@echo 'make check-configs  compile what the series touches in the configurations of RISC-V that lack something'
