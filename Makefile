@@ -29,6 +29,7 @@ help:
 	@echo 'make fuzz        have libFuzzer choose the operations on the records of executable memory'
 	@echo 'make bench       instructions and memory that a BPF program costs, with the ROX cache and without'
 	@echo 'make check       checkpatch, kernel-doc, sparse and lint over the series and the scripts'
+	@echo 'make check-commits  each commit builds, boots and loads a module; resumes where it was interrupted'
 	@echo 'make drift       apply the series to every 6.1.y that Debian offers'
 	@echo 'make check-arch  compile the series for other architectures, boot x86_64 and arm64'
 	@echo 'make check-configs  compile what the series touches in the configurations of RISC-V that lack something'
@@ -104,6 +105,11 @@ check: tree
 	@scripts/build rv64
 	@scripts/check
 
+check-commits: kernel parts
+	@scripts/setup x86_64
+	@scripts/initramfs build/out/rv64
+	@scripts/check_commits
+
 drift: tree
 	@scripts/drift
 
@@ -118,6 +124,6 @@ check-arch: tree
 	@/usr/bin/python3 -B -m pytest scripts/tests/arch.py
 
 clean:
-	@rm -rf build/out build/guest build/initramfs-* build/log build/series
+	@rm -rf build/out build/commits build/guest build/initramfs-* build/log build/series
 
-.PHONY: help setup parts tree refresh series kernel kernels qemu run test soak fuzz bench check drift check-configs check-arch clean
+.PHONY: help setup parts tree refresh series kernel kernels qemu run test soak fuzz bench check check-commits drift check-configs check-arch clean

@@ -96,7 +96,7 @@ class Guest:
     """One boot. Use it as a context manager: the boot always ends with it."""
 
     def __init__(self, name, out, mmu=None, harts=4, memory="512M", ports=0, append="", devices=(),
-                 boot_limit=BOOT_LIMIT):
+                 boot_limit=BOOT_LIMIT, initramfs=None):
         self.log = LOG / f"{name}.log"
         self.faults = []
         self.expected = False
@@ -108,7 +108,7 @@ class Guest:
         self.log.parent.mkdir(parents=True, exist_ok=True)
         self.logfile = open(self.log, "w", encoding="utf-8", errors="replace")
         try:
-            command = self.command(pathlib.Path(out), mmu, harts, memory, ports, append, devices)
+            command = self.command(pathlib.Path(out), mmu, harts, memory, ports, append, devices, initramfs)
             self.logfile.write("# " + " ".join(command) + "\n")
             self.child = pexpect.spawn(command[0], command[1:], encoding="utf-8",
                                        codec_errors="replace", timeout=BOOT_LIMIT, echo=False)
@@ -119,13 +119,13 @@ class Guest:
             self.close()
             raise
 
-    def command(self, out, mmu, harts, memory, ports, append, devices):
+    def command(self, out, mmu, harts, memory, ports, append, devices, initramfs):
         machine = machine_of(out.name)
         qemu = machine.qemu
         if mmu and not os.environ.get("QEMU"):
             qemu = str(QEMU_MODES)
         image = out / machine.image
-        initramfs = BUILD / f"initramfs-{out.name}.cpio.gz"
+        initramfs = initramfs or BUILD / f"initramfs-{out.name}.cpio.gz"
         if not shutil.which(qemu):
             raise GuestError(f"no emulator {qemu}: run 'make', or set QEMU=")
         for file in (image, initramfs, machine.firmware):

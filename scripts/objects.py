@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from commits import git_line, root_commit
 from lib import BUILD, LINUX, LOG, Progress, kernel_make, write_file
+from machine import configuration, machine_of
 
 OUT = BUILD / "out/objects"
 BASE = OUT / "base"             # the base's source, unpacked when it is needed
@@ -37,6 +38,18 @@ class Config(NamedTuple):
             [f"# CONFIG_{option} is not set" for option in self.off.split()]
 
 
+class Listed(Config):
+    """One of scripts/config, where everything that is not listed is off."""
+
+    def lines(self):
+        return list(configuration(self.name)[0].values())
+
+
+def listed(name):
+    machine = machine_of(name)
+    return Listed(name, machine.arch, machine.cross, "allnoconfig")
+
+
 class Unbuildable(Exception):
     """A step other than the compilation of touched files failed; says which."""
 
@@ -57,6 +70,10 @@ class Build:
         self.config, self.source, self.out, self.log, self.progress = config, source, out, log, progress
         self.command, self.env = kernel_make(out, config.arch, config.cross, source)
         out.mkdir(parents=True, exist_ok=True)
+
+    @staticmethod
+    def jobs():
+        return f"-j{len(os.sched_getaffinity(0))}"
 
     def make(self, *arguments):
         """Runs make, and returns its exit status and output."""
@@ -147,8 +164,25 @@ class Build:
             (self.out / path).unlink(missing_ok=True)
         status, compiled = 0, []
         if objects:
-            status, compiled = self.make("-k", f"-j{len(os.sched_getaffinity(0))}", *arguments, *objects)
+            status, compiled = self.make("-k", self.jobs(), *arguments, *objects)
         return objects, self.warnings(lines + more + compiled), not status
+
+    def complaints(self, paths, *arguments, strict=True):
+        """Compiles; the source files that the configuration has, and what is wrong."""
+        try:
+            objects, warnings, good = self.run(paths, *arguments, strict=strict)
+            if warnings:
+                unpack_base()
+                # Of a header, the base gives one less for each file that is new.
+                base = Build(self.config, BASE, OUT / f"{self.config.name}-base", self.log, self.progress)
+                known = base.run(paths, *arguments, strict=False)[1]
+                warnings = [warning for warning in warnings if warning not in known]
+        except Unbuildable as error:
+            return [], [f"make {error} failed, see {os.path.relpath(self.log)}"]
+        found = list(dict.fromkeys(warnings))
+        if not good and not found:
+            found = [f"make failed, see {os.path.relpath(self.log)}"]
+        return [path for path in paths if str(Path(path).with_suffix(".o")) in objects], found
 
 
 def unpack_base():
@@ -163,23 +197,15 @@ def unpack_base():
     marker.write_text(commit)
 
 
-def compile_touched(config, screen):
-    """The source files that were compiled, and what is wrong."""
-    log = LOG / f"objects-{config.name}.log"
+def new_log(name):
+    log = LOG / f"{name}.log"
     LOG.mkdir(parents=True, exist_ok=True)
     log.unlink(missing_ok=True)
-    progress = Progress(f"        {config.name}", screen)
+    return log
+
+
+def compile_touched(config, screen):
+    """The source files that were compiled, and what is wrong."""
+    log, progress = new_log(f"objects-{config.name}"), Progress(f"        {config.name}", screen)
     paths = [path for path in touched() if path.startswith(config.directory) or not path.startswith("arch/")]
-    try:
-        objects, warnings, good = Build(config, LINUX, OUT / config.name, log, progress).run(paths)
-        if warnings:
-            unpack_base()
-            # Of a header, the base gives one less for each file that is new.
-            known = Build(config, BASE, OUT / f"{config.name}-base", log, progress).run(paths, strict=False)[1]
-            warnings = [warning for warning in warnings if warning not in known]
-    except Unbuildable as error:
-        return [], [f"make {error} failed, see {os.path.relpath(log)}"]
-    complaints = list(dict.fromkeys(warnings))
-    if not good and not complaints:
-        complaints = [f"make failed, see {os.path.relpath(log)}"]
-    return [path for path in paths if str(Path(path).with_suffix(".o")) in objects], complaints
+    return Build(config, LINUX, OUT / config.name, log, progress).complaints(paths)
