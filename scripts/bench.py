@@ -1,33 +1,364 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""What executable memory costs, with the cache of read-only memory and without it.
+"""What executable memory costs with this series, and what it costs other kernels.
 
-One hart under QEMU's -icount, where instructions are counted and repeat."""
+bench.py [KERNEL...], all of them without a name; QUICK=1 in the environment does less, and
+only with the first three.
 
+Each kernel boots in the same machine with the same programs. scripts/plugin/count.c counts
+what all harts execute, the firmware included, under -icount, so that it repeats. Results go
+to build/bench/, and to README.md if no kernel is named.
+"""
+
+import concurrent.futures
+import csv
+import os
+import re
+import subprocess
 import sys
+from collections import defaultdict
+from pathlib import Path
+from typing import NamedTuple
 
-from guest import Guest
-from lib import BUILD
+import pagetable
+from guest import Guest, GuestError
+from lib import BUILD, TOP, Progress, die, write_file
+from machine import PARTS
 
-PROGRAMS, INSNS = 1000, 16
+QUICK = os.environ.get("QUICK") == "1"
+OUT = BUILD / "bench"
+PLUGIN = OUT / "count.so"
+PLOT = TOP / "scripts/bench.svg"
+README = TOP / "README.md"
+BEGIN, END = "<!-- made by make bench -->\n", "<!-- end of what make bench made -->\n"
+
+LIMIT = 600             # seconds for a command; none should take so long
+
+# Modules and programs are within 2 GiB of the kernel, which is at the end of this.
+WINDOW, KERNEL = 0xffffffff00000000, 0xffffffff80000000
+
+# RAM that only takes what the guest touches, for memory hotplug
+SPARSE = ("-object", "memory-backend-ram,id=ram,size=67G,reserve=off", "-machine", "memory-backend=ram")
 
 
-def measure(rox):
-    """What the guest's program prints: {name: value}."""
-    with Guest(f"bench-rox{rox}", BUILD / "out/rv64", harts=1, devices=["-icount", "shift=0"],
-               append=f"execmem.rox={rox}") as guest:
-        lines = guest.output(f"bench bpf {PROGRAMS} {INSNS}").splitlines()
+class Kernel(NamedTuple):
+    name: str
+    what: str               # and in what its configuration differs
+    out: Path               # has the initramfs, too
+    append: str = ""
+    image: Path | None = None
+    has: tuple = ("modules",)
+
+    def bootable(self):
+        return (self.image or self.out / "arch/riscv/boot/Image").exists()
+
+
+RV64, ROX0, BASE = BUILD / "out/rv64", "execmem.rox=0", BUILD / "out/base"
+KERNELS = [
+    Kernel("base", "6.1 without the series; the same configuration, but for memory hotplug, which it lacks", BASE),
+    Kernel("rox=0", f"the series with `{ROX0}`", RV64, ROX0, has=("modules", "hotplug")),
+    Kernel("rox=1", "the series", RV64, has=("modules", "hotplug")),
+    Kernel("no hotplug", "the series, configured without memory hotplug", BUILD / "out/nohotplug"),
+    Kernel("Debian 13", "as shipped, with a distribution's configuration: much more is compiled in; no modules of ours",
+           BASE, image=PARTS / "linux-trixie/Image", has=()),
+    Kernel("Debian sid", "the newest, the same", BASE, image=PARTS / "linux-sid/Image", has=()),
+]
+
+
+class Run(NamedTuple):
+    name: str
+    commands: list          # what the guest runs, of the program bench
+    harts: tuple = (1, 4)
+    needs: str = ""         # what not all kernels have
+    memory: str = "1G"
+    append: str = ""
+    devices: tuple = ()
+
+
+def runs():
+    sizes = {16: (1, 100, 1000, 10000), 200: (1, 100, 1000), 4000: (1, 100)}
+    pieces = [f"pieces {live} 64 4096 65536 1048576" for live in (10, 1000, 100000)]
+    memory = (128, 1024, 8192, 65536)
+    probes, steps, modules = 1000, 20000, ("execmem_target", "execmem_bench", "test_bpf test_suite=test_bpf test_id=0")
+    if QUICK:
+        sizes, pieces, probes, steps = {16: (1, 1000)}, pieces[::2], 100, 2000
+        memory, modules = memory[:2], modules[:1]
+    # What is done once is repeated, for its average.
+    bpf = [f"bpf {count} {insns}" for insns, counts in sizes.items() for count in counts
+           for _ in range(10 if count == 1 else 1)]
+    yield Run("bpf", bpf, memory="2G")
+    yield Run("kprobes", ["kprobes 1", f"kprobes {probes}"], needs="modules")
+    yield Run("kprobe-events", ["kprobe"], harts=(4,))
+    yield Run("calls", ["calls 1000 16 20"], harts=(4,), needs="modules")
+    yield Run("fork", ["fork"])
+    yield Run("pieces", pieces, harts=(1,), needs="modules", memory="2G")
+    yield Run("modules", [f"module {module}" for module in modules], needs="modules")
+    yield Run("memory", [f"memory {' '.join(map(str, memory))}"], harts=(1,), needs="hotplug", memory="67G",
+              append="mem=2G memhp_default_state=online_movable", devices=SPARSE)
+    yield Run("trace", [f"trace {steps} 1"], harts=(1,))
+
+
+def build_plugin():
+    header = PARTS / "qemu/qemu-plugin.h"
+    if not header.exists():
+        die("no build/parts/qemu: run `make qemu`")
+    OUT.mkdir(parents=True, exist_ok=True)
+    flags = subprocess.run(["pkg-config", "--cflags", "glib-2.0"], capture_output=True, text=True, check=True)
+    subprocess.run(["gcc", "-shared", "-fPIC", "-O2", "-Wall", "-Wextra", *flags.stdout.split(),
+                    f"-I{header.parent}", "-o", PLUGIN, TOP / "scripts/plugin/count.c"], check=True)
+
+
+class Results:
+    """What was measured of a kernel with a number of harts: of each section what was counted, as
+    a sum over all sections of the name, with how often the work was done in them as "units"; and
+    what is known once, after a section or at the end of the boot (section "boot")."""
+
+    def __init__(self):
+        self.counts = defaultdict(lambda: defaultdict(int))
+        self.values = defaultdict(dict)
+
+    def read_counts(self, kernel, harts, path):
+        with path.open(encoding="utf-8") as file:
+            for line in csv.DictReader(file, delimiter="\t"):
+                key = kernel, harts, line.pop("section")
+                if key in self.counts and key[2] == "boot":
+                    continue    # of another run, whose machine may be larger
+                for figure, amount in line.items():
+                    if figure.startswith("leaves"):
+                        self.values[key][figure] = int(amount)
+                    else:
+                        self.counts[key][figure] += int(amount)
+
+    def of(self, kernel, harts, section, *figures):
+        """The sum of these figures for a unit of work, or None if there is no such section."""
+        counts, values = self.counts.get((kernel, harts, section)), self.values.get((kernel, harts, section), {})
+        if figures[0] in values:
+            return sum(values[figure] for figure in figures)
+        if not counts or figures[0] not in counts:
+            return None
+        return sum(counts[figure] for figure in figures) / counts["units"]
+
+    def write(self):
+        with (OUT / "results.csv").open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            writer.writerow(["kernel", "harts", "section", "figure", "amount"])
+            for (kernel, harts, section), figures in self.counts.items():
+                for figure, amount in figures.items():
+                    if figure != "units":
+                        writer.writerow([kernel, harts, section, figure, amount / figures["units"]])
+            for (kernel, harts, section), figures in self.values.items():
+                for figure, amount in figures.items():
+                    writer.writerow([kernel, harts, section, figure, amount])
+
+
+def executable(guest):
+    """(address, size) of what can be executed, the kernel and all near it."""
+    return [(at, size) for at, size, flags in pagetable.leaves(guest.monitor, WINDOW) if flags & pagetable.EXECUTE]
+
+
+def bytes_loaded(leaves):
+    return sum(size for at, size in leaves if at < KERNEL)
+
+
+def write_map(leaves, text_end, path):
+    """For the models of the plugin."""
+    lines = [f"leaf {at:x} {size:x}\n" for at, size in leaves]
+    # Modules and programs, and what is behind the kernel's text in its last large page
+    lines += [f"area {WINDOW:x} {KERNEL:x}\n", f"area {text_end:x} {(text_end | (2 << 20) - 1) + 1:x}\n"]
+    write_file(path, "".join(lines).encode())
+
+
+def measure(kernel, run, harts, results):
+    name = f"bench-{kernel.name.replace(' ', '-')}-{run.name}-{harts}"
+    counts, pages = OUT / f"{name}.counts", OUT / f"{name}.map"
+    pages.unlink(missing_ok=True)
+    devices = [*run.devices, "-icount", "shift=0,sleep=off", "-plugin", f"{PLUGIN},out={counts},map={pages}"]
+    with Guest(name, kernel.out, mmu="sv57", harts=harts, memory=run.memory, append=f"{kernel.append} {run.append}",
+               devices=devices, image=kernel.image, boot_limit=LIMIT) as guest:
+        if run.name == "bpf":
+            for field, kib in re.findall(r"(\w+): +(\d+) kB", guest.output("cat /proc/meminfo")):
+                results.values[kernel.name, harts, "boot"][field] = int(kib) * 1024
+        text_end = int(guest.output("grep -w _etext /proc/kallsyms").split()[0], 16)
+        before = bytes_loaded(executable(guest))
+        for command in run.commands:
+            section = ""
+
+            def on_line(line):
+                nonlocal section
+                kind, _, rest = line.partition(" ")
+                if kind == "section":
+                    section = rest.rpartition(" ")[0]
+                elif kind == "value":
+                    figure, _, amount = rest.partition(" ")
+                    results.values[kernel.name, harts, section][figure] = int(amount)
+                elif kind == "pause":
+                    leaves = executable(guest)
+                    results.values[kernel.name, harts, section]["mapped-bytes"] = bytes_loaded(leaves) - before
+                    if run.name == "calls":
+                        write_map(leaves, text_end, pages)
+                    guest.child.send("\n")
+
+            status, lines = guest.run(f"bench -p {command}", LIMIT, on_line, reads=True)
+            if status:
+                raise GuestError(f"bench {command}: {' '.join(lines[-1:])}")
         if guest.faults:
-            sys.exit(f"bench: the guest's console has {guest.faults[0]}")
-    return {name: int(value) for name, value in map(str.split, lines)}
+            raise GuestError(f"the guest's console has {guest.faults[0]}")
+    results.read_counts(kernel.name, harts, counts)
+
+
+ALL = "user", "kernel", "firmware"
+LOAD, UNLOAD = "bpf-load 1000 x 16", "bpf-unload 1000 x 16"
+
+
+def rows(results):
+    """Of the table: (what, how to get it for a kernel)."""
+    def row(what, harts, *sections, figures=ALL, scale=1):
+        def get(kernel):
+            found = [results.of(kernel.name, harts, section, *figures) for section in sections]
+            return None if None in found else sum(found) * scale
+        return what, get
+
+    def executable_bytes(kernel):
+        used = results.of(kernel.name, 4, LOAD, "executable-bytes")
+        mapped = results.of(kernel.name, 4, LOAD, "mapped-bytes")
+        return used if used is not None or mapped is None else mapped / 1000
+
+    def misses(model):
+        def get(kernel):
+            missed = results.of(kernel.name, 4, "calls 1000", f"misses_{model}")
+            return None if missed is None else 1000 * missed / results.of(kernel.name, 4, "calls 1000", "kernel")
+        return get
+
+    probes = 100 if QUICK else 1000
+    yield "**1,000 BPF programs of 16 instructions**, for each", None
+    for harts, of in ((1, "1 hart"), (4, "4 harts")):
+        yield row(f"instructions to load, {of}", harts, LOAD)
+        yield row(f"... of these in the firmware, {of}", harts, LOAD, figures=("firmware",))
+        yield row(f"instructions to unload, {of}", harts, UNLOAD)
+    yield row("remote TLB fences to load", 4, LOAD, figures=("sfence", "sfence_asid"))
+    yield row("remote TLB fences to unload", 4, UNLOAD, figures=("sfence", "sfence_asid"))
+    yield row("remote fence.i to load", 4, LOAD, figures=("fence_i",))
+    yield row("remote fence.i to unload", 4, UNLOAD, figures=("fence_i",))
+    yield row("free memory, bytes", 4, LOAD, figures=("free-bytes",))
+    yield "executable memory, bytes", executable_bytes
+    yield row("vmalloc space, bytes", 4, LOAD, figures=("vmalloc-bytes",))
+    yield "**1,000 programs and 20 modules**, called in turn", None
+    yield row("page-table entries executed through", 4, "calls 1000", figures=("leaves_small", "leaves_large"))
+    yield "misses of 1,000 instructions, TLB of 40 entries", misses("full")
+    yield "... TLB of 4 ways of 32 entries", misses("sets")
+    yield "**Instructions for other work**", None
+    yield row("kprobe with a slot: arm and disarm, 1 hart", 1, "kprobe-arm 1", "kprobe-disarm 1")
+    yield row("... 4 harts", 4, "kprobe-arm 1", "kprobe-disarm 1")
+    yield row(f"... each of {probes:,}, 4 harts", 4, f"kprobe-arm {probes}", f"kprobe-disarm {probes}")
+    yield row("kprobe event: arm and disarm, 4 harts", 4, "kprobe-event-arm", "kprobe-event-disarm")
+    for size, name in ((64, "64 B"), (4096, "4 KiB"), (65536, "64 KiB"), (1048576, "1 MiB")):
+        for live in (10, 1000, 100000):
+            yield row(f"allocate and free {name}, {live:,} live", 1, f"pieces {size} at {live} live")
+    for module, size in (("execmem_target", "small"), ("execmem_bench", "medium"), ("test_bpf", "large")):
+        yield row(f"insmod, {size}, 4 harts", 4, f"insmod {module}")
+        yield row(f"rmmod, {size}, 4 harts", 4, f"rmmod {module}")
+    for mib in (128, 1024, 8192, 65536):
+        yield row(f"hot-add {mib:,} MiB, for 128 MiB", 1, f"hot-add {mib}", scale=128 / mib)
+        yield row(f"hot-remove {mib:,} MiB, for 128 MiB", 1, f"hot-remove {mib}", scale=128 / mib)
+    yield row("fork, exit and wait, 1 hart", 1, "fork+exit")
+    yield row("... 4 harts", 4, "fork+exit")
+    yield row("boot to init, 1 hart", 1, "boot")
+    yield "**Memory**", None
+    yield row("free after boot, KiB", 4, "boot", figures=("MemFree",), scale=1 / 1024)
+    for steps in (2000, 20000):
+        yield row(f"after {steps:,} random loads and unloads: bytes of images", 1, f"trace {steps}",
+                  figures=("trace-image-bytes",))
+        yield row("... executable bytes mapped for them", 1, f"trace {steps}", figures=("mapped-bytes",))
+
+
+def table(results, kernels):
+    """In Markdown, and aligned for a terminal; without what nobody has."""
+    lines = [["", *(kernel.name for kernel in kernels)]]
+    for what, get in rows(results):
+        cells = [get(kernel) if get else "" for kernel in kernels]
+        if any(cell is not None for cell in cells):
+            lines.append([what, *("-" if cell is None else cell if cell == "" else
+                                  f"{cell:,.0f}" if cell >= 10 or cell == int(cell) else f"{cell:.2f}" for cell in cells)])
+    widths = [max(map(len, column)) for column in zip(*lines)]
+    lines.insert(1, ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])])
+    return "".join("| " + " | ".join([line[0].ljust(widths[0]),
+                                      *(cell.rjust(width) for cell, width in zip(line[1:], widths[1:]))]) + " |\n"
+                   for line in lines)
+
+
+def plot(results, kernels, name, ylabel, xlabel, points):
+    """build/bench/NAME.svg: points are (x, harts, section)."""
+    shown, data = [], []
+    for kernel in kernels:
+        found = [(x, results.of(kernel.name, harts, section, *ALL)) for x, harts, section in points]
+        found = [(x, y) for x, y in found if y is not None]
+        if found:
+            shown.append(f"'-' using 1:2 with linespoints title '{kernel.name}'")
+            data.append("".join(f"{x} {y}\n" for x, y in found) + "e\n")
+    if not shown:
+        return
+    script = (f"set terminal svg size 720,400 background 'white'\nset output '{OUT / name}.svg'\nset logscale xy\n"
+              f"set xlabel '{xlabel}'\nset ylabel '{ylabel}'\nset format xy '%.0f'\nset key outside right\nset grid\n"
+              f"plot {', '.join(shown)}\n" + "".join(data))
+    subprocess.run(["gnuplot"], input=script, text=True, check=True)
+
+
+def report(results, kernels, whole):
+    text = table(results, kernels)
+    notes = "".join(f"- **{kernel.name}**: {kernel.what}.\n" for kernel in kernels)
+    print(f"\n{text}\n{notes}")
+    plot(results, kernels, "load", "instructions for each, 4 harts and firmware", "BPF programs of 16 instructions",
+         [(count, 4, f"bpf-load {count} x 16") for count in (1, 100, 1000, 10000)])
+    for size in (64, 1048576):
+        plot(results, kernels, f"pieces-{size}", f"instructions to allocate and free {size} bytes", "live pieces",
+             [(live, 1, f"pieces {size} at {live} live") for live in (10, 1000, 100000)])
+    plot(results, kernels, "memory", "instructions to add", "MiB",
+         [(mib, 1, f"hot-add {mib}") for mib in (128, 1024, 8192, 65536)])
+    if not whole:
+        return
+    if (OUT / "load.svg").exists():
+        write_file(PLOT, (OUT / "load.svg").read_bytes())
+    readme = README.read_text(encoding="utf-8")
+    head, _, rest = readme.partition(BEGIN)
+    _, found, tail = rest.partition(END)
+    if not found:
+        die(f"README.md has no lines '{BEGIN.strip()}' and '{END.strip()}' for the table")
+    how = "\nOf `make bench QUICK=1`.\n" if QUICK else ""
+    write_file(README, f"{head}{BEGIN}{how}\n{text}\n{notes}\n![Instructions to load a program]({PLOT.relative_to(TOP)})\n"
+                       f"{END}{tail}".encode())
 
 
 def main():
-    print(f"BPF, {PROGRAMS:,} programs of {INSNS} instructions, for each of them:\n")
-    columns = [measure(rox) for rox in (0, 1)]
-    print(f"{'':24}{'execmem.rox=0':>16}{'execmem.rox=1':>16}")
-    for name in columns[0]:
-        print(f"{name:24}" + "".join(f"{column[name]:16,}" for column in columns))
+    names = sys.argv[1:]
+    if unknown := set(names) - {kernel.name for kernel in KERNELS}:
+        die(f"no kernel '{unknown.pop()}' (there is: {', '.join(kernel.name for kernel in KERNELS)})")
+    kernels = []
+    for kernel in KERNELS[:3] if QUICK and not names else KERNELS:
+        if kernel.bootable() and (kernel.name in names or not names):
+            kernels.append(kernel)
+        elif not names or kernel.name in names:
+            print(f"bench: {kernel.name} is left out: there is no such kernel in build/", file=sys.stderr)
+    if not kernels:
+        die("there is no kernel to measure: run `make bench`")
+    build_plugin()
+    results, progress = Results(), Progress("measuring")
+    jobs = [(kernel, run, harts) for run in runs() for kernel in kernels
+            if not run.needs or run.needs in kernel.has for harts in run.harts]
+    done = 0
+    # Side by side: what else the host does changes nothing.
+    with concurrent.futures.ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        running = {pool.submit(measure, *job, results): job for job in jobs}
+        for future in concurrent.futures.as_completed(running):
+            kernel, run, harts = running[future]
+            done += 1
+            progress.show(f"{done} of {len(jobs)} boots, {kernel.name} with {run.name}")
+            try:
+                future.result()
+            except GuestError as error:
+                print(f"bench: {kernel.name}, {run.name}, {harts} harts: {error}", file=sys.stderr)
+    progress.done()
+    results.write()
+    report(results, kernels, not names)
 
 
 if __name__ == "__main__":

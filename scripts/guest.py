@@ -82,10 +82,13 @@ class Monitor:
         except OSError as error:
             raise GuestError(f"monitor: {command}: {error}") from error
 
+    def ask(self, line):
+        """What a line of the human monitor prints."""
+        return self.execute("human-monitor-command", **{"command-line": line}).strip()
+
     def type(self, line):
         """Run a line of the human monitor; anything it prints is an error."""
-        answer = self.execute("human-monitor-command", **{"command-line": line}).strip()
-        if answer:
+        if answer := self.ask(line):
             raise GuestError(f"monitor: {line}: {answer}")
 
     def close(self):
@@ -96,7 +99,8 @@ class Guest:
     """One boot. Use it as a context manager: the boot always ends with it."""
 
     def __init__(self, name, out, mmu=None, harts=4, memory="512M", ports=0, append="", devices=(),
-                 boot_limit=BOOT_LIMIT, initramfs=None):
+                 boot_limit=BOOT_LIMIT, image=None, initramfs=None):
+        """image, initramfs: others than those of out."""
         self.log = LOG / f"{name}.log"
         self.faults = []
         self.expected = False
@@ -108,7 +112,7 @@ class Guest:
         self.log.parent.mkdir(parents=True, exist_ok=True)
         self.logfile = open(self.log, "w", encoding="utf-8", errors="replace")
         try:
-            command = self.command(pathlib.Path(out), mmu, harts, memory, ports, append, devices, initramfs)
+            command = self.command(pathlib.Path(out), image, initramfs, mmu, harts, memory, ports, append, devices)
             self.logfile.write("# " + " ".join(command) + "\n")
             self.child = pexpect.spawn(command[0], command[1:], encoding="utf-8",
                                        codec_errors="replace", timeout=BOOT_LIMIT, echo=False)
@@ -119,12 +123,12 @@ class Guest:
             self.close()
             raise
 
-    def command(self, out, mmu, harts, memory, ports, append, devices, initramfs):
+    def command(self, out, image, initramfs, mmu, harts, memory, ports, append, devices):
         machine = machine_of(out.name)
         qemu = machine.qemu
         if mmu and not os.environ.get("QEMU"):
             qemu = str(QEMU_MODES)
-        image = out / machine.image
+        image = image or out / machine.image
         initramfs = initramfs or BUILD / f"initramfs-{out.name}.cpio.gz"
         if not shutil.which(qemu):
             raise GuestError(f"no emulator {qemu}: run 'make', or set QEMU=")
@@ -188,13 +192,21 @@ class Guest:
             if on_line:
                 on_line(line)
 
+    def kill(self):
+        try:
+            self.child.close(force=True)
+        except pexpect.ExceptionPexpect:
+            # It does not wait for long, and QEMU on a busy host may take longer to die.
+            pass
+
     def give_up(self, reason):
         self.lost = reason
-        self.child.close(force=True)
+        self.kill()
         raise GuestError(reason, self.tail())
 
-    def run(self, command, limit=COMMAND_LIMIT, on_line=None):
-        """Run a shell command; returns its exit status and output lines."""
+    def run(self, command, limit=COMMAND_LIMIT, on_line=None, reads=False):
+        """Run a shell command; returns its exit status and output lines. If it reads what
+        on_line sends, nothing else must be there for it to read."""
         if self.lost:
             raise GuestError(f"the guest is gone: {self.lost}")
         self.count += 1
@@ -205,7 +217,7 @@ class Guest:
             if on_line:
                 on_line(line)
 
-        self.child.send(f"{command}\necho \"<{self.count}:$?>\"\n")
+        self.child.send(f"{command}{'; ' if reads else chr(10)}echo \"<{self.count}:$?>\"\n")
         match = self.read_until(re.compile(rf"<{self.count}:(\d+)>"), limit, keep)
         return int(match.group(1)), lines
 
@@ -262,7 +274,7 @@ class Guest:
 
     def close(self):
         if getattr(self, "child", None):
-            self.child.close(force=True)
+            self.kill()
         if self.monitor:
             self.monitor.close()
         self.logfile.close()

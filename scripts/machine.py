@@ -86,6 +86,12 @@ def configuration(name):
     return asked, machine or inherited
 
 
+def source_of(name):
+    """The directory of the kernel source of a configuration."""
+    named = re.search(r"^# source: (\S+)$", (CONFIG / f"{name}.config").read_text(), re.M)
+    return BUILD / (named[1] if named else "linux")
+
+
 def machine_of(name):
     """The machine of a configuration."""
     return MACHINES[configuration(name)[1]]

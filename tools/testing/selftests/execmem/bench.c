@@ -1,24 +1,64 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What it costs to load BPF programs and to unload them. To be run under -icount,
- * with which a nanosecond is an instruction; times mean nothing otherwise.
+ * Work whose cost is to be measured: each piece of it is a section between two
+ * instructions without effect, which an emulator that counts can see. The first has
+ * a0 point to the section's name and a1 be how often the work is done in it.
+ * A section is printed, too, with the instructions it took for each time; that number
+ * is right on one hart under QEMU's -icount shift=0, with which a nanosecond is an
+ * instruction, and only if it does not wait. What else there is to know
+ * is printed as "value NAME NUMBER".
  *
- *   bench bpf PROGRAMS INSNS	so many programs, of so many instructions each
+ *   bench bpf PROGRAMS INSNS	load, close so many programs of so many instructions
+ *   bench kprobe		register, arm, disarm, remove a kprobe that needs a slot
+ *   bench kprobes COUNT	so many of them, in a module
+ *   bench calls PROGRAMS INSNS MODULES	have them all there and run each in turn
+ *   bench module NAME [PARAMETERS]	insert and remove it
+ *   bench pieces LIVE SIZE...	allocate and free this size while so many are live
+ *   bench memory MIB...	add and remove so much memory
+ *   bench fork			fork, exit and wait
+ *   bench trace STEPS SEED	programs of any size come and go at random
  *
- * Prints a name and a value a line, for a program.
+ * If "-p" is the first argument it waits for a line of input when all of a series is there.
  */
+#define _GNU_SOURCE
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/bpf.h>
+#include <linux/membarrier.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "kselftest.h"
 #include "common.h"
 #include "memory.h"
+
+#define KPROBE_EVENTS	"/sys/kernel/tracing/kprobe_events"
+#define KPROBE_ENABLE	"/sys/kernel/tracing/events/bench/enable"
+#define BENCH_DIR	"/sys/kernel/debug/execmem_bench"
+#define BENCH_MODULE	"execmem_bench"
+#define BENCH_KO	"modules/execmem_bench.ko"
+
+#define ROUNDS		20	/* of what is not done often anyway */
+#define PAIRS		1000
+#define MAX_COPIES	100
+#define MAX_LIVE	500
+#define MAX_INSNS	4096
+#define MIB		(1UL << 20)
+
+static bool pauses;
+/* Not in the first round of some work, which is not like the others. */
+static bool counted = true;
+static char section[64];
+static unsigned long units, start;
 
 static unsigned long instructions(void)
 {
@@ -28,63 +68,419 @@ static unsigned long instructions(void)
 	return now.tv_sec * 1000000000UL + now.tv_nsec;
 }
 
-static int load_program(struct bpf_insn *insns, size_t nr)
-{
-	int fd = bpf_load_insns(BPF_PROG_TYPE_SOCKET_FILTER, insns, nr);
+#ifdef __riscv
+#define mark(n, name, units)							\
+	do {									\
+		register const char *a0 asm("a0") = (name);			\
+		register unsigned long a1 asm("a1") = (units);			\
+		asm volatile("slti x0, x0, " #n : : "r"(a0), "r"(a1) : "memory");	\
+	} while (0)
+#else
+#define mark(n, name, units) do { } while (0)
+#endif
 
-	if (fd < 0)
-		die("BPF load: %s", strerror(-fd));
-	return fd;
+/* Both are few instructions, and the same for all. */
+#define begin(nr, ...)							\
+	do {								\
+		snprintf(section, sizeof(section), __VA_ARGS__);	\
+		units = (nr);						\
+		start = instructions();					\
+		if (counted)						\
+			mark(1, section, units);			\
+	} while (0)
+
+static void end(void)
+{
+	if (!counted)
+		return;
+	mark(2, section, units);
+	printf("section %s %lu\n", section, (instructions() - start) / units);
 }
 
-static void bench_bpf(size_t programs, size_t nr)
+static void print_value(const char *what, long number)
 {
-	const struct rlimit limit = { programs + 16, programs + 16 };
-	struct bpf_insn *insns = calloc(nr, sizeof(*insns));
-	int *fds = calloc(programs, sizeof(*fds));
-	unsigned long start, loaded;
-	long pages;
-	size_t i;
+	printf("value %s %ld\n", what, number);
+}
 
-	if (!insns || !fds)
-		die("out of memory");
-	if (setrlimit(RLIMIT_NOFILE, &limit))
-		die("open %zu files: %s", programs, strerror(errno));
+static void pause_for(const char *what)
+{
+	if (!pauses)
+		return;
+	printf("pause %s\n", what);
+	while (getchar() != '\n')
+		;
+}
+
+/*
+ * Frees wait for a grace period, are then made in batches, and handed to a worker.
+ * What this takes when there is none is part of all that calls it.
+ */
+static void settle(void)
+{
+	int i;
+
+	for (i = 0; i < 3; i++) {
+		if (syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0))
+			die("membarrier: %s", strerror(errno));
+		usleep(20000);
+	}
+}
+
+static int *many_files(size_t nr)
+{
+	const struct rlimit limit = { nr + 64, nr + 64 };
+	int *fds = calloc(nr, sizeof(*fds));
+
+	if (!fds || setrlimit(RLIMIT_NOFILE, &limit))
+		die("open %zu files: %s", nr, strerror(errno));
+	return fds;
+}
+
+static int load_program(size_t nr)
+{
+	static struct bpf_insn insns[MAX_INSNS];
+	size_t i;
+	int fd;
+
 	for (i = 0; i < nr - 1; i++)
 		insns[i] = (struct bpf_insn){
 			.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = i
 		};
 	insns[i] = (struct bpf_insn){ .code = BPF_JMP | BPF_EXIT };
+	fd = bpf_load_insns(BPF_PROG_TYPE_SOCKET_FILTER, insns, nr);
+	if (fd < 0)
+		die("BPF load: %s", strerror(-fd));
+	return fd;
+}
+
+static void print_per_program(const char *what, long number, size_t programs)
+{
+	print_value(what, number / (long)programs);
+}
+
+static void bench_bpf(size_t programs, size_t nr)
+{
+	int *fds = many_files(programs);
+	unsigned long used;
+	long pages;
+	size_t i;
 
 	/* What the first one needs and the others find is not counted. */
-	close(load_program(insns, nr));
-	sleep(1);
+	close(load_program(nr));
+	settle();
 
+	used = meminfo_bytes("VmallocUsed");
 	pages = free_pages();
-	start = instructions();
+	begin(programs, "bpf-load %zu x %zu", programs, nr);
 	for (i = 0; i < programs; i++)
-		fds[i] = load_program(insns, nr);
-	loaded = instructions();
+		fds[i] = load_program(nr);
+	end();
 	pages -= free_pages();
-	printf("instructions-per-load %lu\n", (loaded - start) / programs);
-	printf("bytes-per-program %lu\n", pages * PAGE_SIZE / programs);
-	printf("image-bytes %zu\n", bpf_image_size(fds[0]));
+	print_per_program("free-bytes", pages * (long)PAGE_SIZE, programs);
+	print_per_program("vmalloc-bytes", meminfo_bytes("VmallocUsed") - used, programs);
+	print_value("image-bytes", bpf_image_size(fds[0]));
 	if (!access("/sys/kernel/debug/execmem", F_OK))
-		printf("executable-bytes %lu\n", stats_of("bpf").used / programs);
+		print_per_program("executable-bytes", stats_of("bpf").used, programs);
+	pause_for("bpf");
 
-	start = instructions();
+	begin(programs, "bpf-unload %zu x %zu", programs, nr);
 	for (i = 0; i < programs; i++)
 		close(fds[i]);
-	printf("instructions-per-close %lu\n", (instructions() - start) / programs);
+	settle();
+	end();
 	free(fds);
-	free(insns);
+}
+
+/* An operation of modules/execmem_bench.c */
+static void operate(const char *operation, unsigned long count, unsigned long size)
+{
+	char path[128], text[64];
+
+	snprintf(path, sizeof(path), BENCH_DIR "/%s", operation);
+	snprintf(text, sizeof(text), "%lu %lu", count, size);
+	must_write(path, text);
+}
+
+/* Through tracing, which any kernel has. */
+static void bench_kprobe(void)
+{
+	static const char * const names[] = {
+		"__riscv_sys_getppid", "__do_sys_getppid", PROBED_SYSCALL
+	};
+	char event[64];
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(names) && !symbol_address(names[i]); i++)
+		;
+	if (i == ARRAY_SIZE(names))
+		die("the kernel has no system call getppid");
+	snprintf(event, sizeof(event), "p:bench/p %s\n", names[i]);
+	for (i = 0; i <= ROUNDS; i++) {
+		counted = i > 0;
+		begin(1, "kprobe-event-arm");
+		must_write(KPROBE_EVENTS, event);
+		write_file(KPROBE_ENABLE, "1");
+		end();
+		begin(1, "kprobe-event-disarm");
+		write_file(KPROBE_ENABLE, "0");
+		must_write(KPROBE_EVENTS, "-:bench/p\n");
+		end();
+		settle();
+	}
+}
+
+/* Of an instruction in a module, with nothing else around it. */
+static void bench_kprobes(unsigned int count)
+{
+	unsigned int i;
+
+	module_load(BENCH_KO);
+	for (i = 0; i <= (count == 1 ? ROUNDS : 1); i++) {
+		counted = i > 0;
+		begin(count, "kprobe-arm %u", count);
+		operate("probe", count, 0);
+		end();
+		begin(count, "kprobe-disarm %u", count);
+		operate("probe", 0, 0);
+		end();
+		settle();
+	}
+	module_unload(BENCH_MODULE);
+}
+
+/* Copies of a module, under names of their own of the same length. */
+static void insert_copy(const char *path, const char *name, unsigned int number)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	size_t length = strlen(name) + 1;
+	char digits[4], *image, *at;
+	struct stat stat;
+
+	if (fd < 0 || fstat(fd, &stat))
+		die("open %s: %s", path, strerror(errno));
+	image = malloc(stat.st_size);
+	if (!image || read(fd, image, stat.st_size) != stat.st_size)
+		die("read %s: %s", path, strerror(errno));
+	close(fd);
+
+	snprintf(digits, sizeof(digits), "%02u", number % MAX_COPIES);
+	for (at = image; (at = memmem(at, image + stat.st_size - at, name, length)); at++)
+		memcpy(at + length - 3, digits, 2);
+	if (syscall(SYS_init_module, image, stat.st_size, ""))
+		die("insert copy %u of %s: %s", number, path, strerror(errno));
+	free(image);
+}
+
+static void bench_calls(size_t programs, size_t nr, unsigned int modules)
+{
+	int *fds = many_files(programs);
+	unsigned int copy, round;
+	char path[128];
+	size_t i;
+
+	for (i = 0; i < programs; i++)
+		fds[i] = load_program(nr);
+	for (copy = 0; copy < modules; copy++)
+		insert_copy(TARGET_KO, TARGET_MODULE, copy);
+	pause_for("calls");
+
+	for (round = 0; round < 4; round++) {
+		counted = round > 0;
+		begin(programs, "calls %zu", programs);
+		for (i = 0; i < programs; i++)
+			bpf_run(fds[i]);
+		/* Reading this runs text of the module. */
+		for (copy = 0; copy < modules; copy++) {
+			snprintf(path, sizeof(path), "/sys/module/%.*s%02u/parameters/answer",
+				 (int)strlen(TARGET_MODULE) - 2, TARGET_MODULE, copy);
+			if (read_long(path) != TARGET_ANSWER)
+				die("%s has a wrong value", path);
+		}
+		end();
+	}
+
+	for (copy = 0; copy < modules; copy++) {
+		snprintf(path, sizeof(path), "%.*s%02u", (int)strlen(TARGET_MODULE) - 2,
+			 TARGET_MODULE, copy);
+		module_unload(path);
+	}
+	for (i = 0; i < programs; i++)
+		close(fds[i]);
+	free(fds);
+}
+
+static void bench_module(const char *name, const char *params)
+{
+	char path[128];
+	int round, err;
+
+	snprintf(path, sizeof(path), "modules/%s.ko", name);
+	for (round = 0; round <= ROUNDS; round++) {
+		counted = round > 0;
+		begin(1, "insmod %s", name);
+		err = module_insert(path, params);
+		end();
+		if (err)
+			die("insert %s: %s", path, strerror(err));
+		begin(1, "rmmod %s", name);
+		module_unload(name);
+		settle();
+		end();
+	}
+}
+
+static void bench_pieces(unsigned long live, char **sizes)
+{
+	module_load(BENCH_KO);
+	operate("hold", live, 0);
+	for (; *sizes; sizes++) {
+		unsigned long size = strtoul(*sizes, NULL, 10);
+
+		operate("pairs", PAIRS, size);
+		begin(PAIRS, "pieces %lu at %lu live", size, live);
+		operate("pairs", PAIRS, size);
+		end();
+	}
+	module_unload(BENCH_MODULE);
+}
+
+static void bench_memory(char **sizes)
+{
+	struct range unused;
+	int err, round;
+
+	module_load("modules/hotplug_range.ko");
+	unused = unused_ram();
+	for (; *sizes; sizes++) {
+		unsigned long mib = strtoul(*sizes, NULL, 10);
+
+		for (round = 0; round < 2; round++) {
+			counted = round > 0;
+			begin(1, "hot-add %lu", mib);
+			err = hotplug("add", unused.start, mib * MIB);
+			end();
+			if (err)
+				die("add %lu MiB: %s", mib, strerror(err));
+			begin(1, "hot-remove %lu", mib);
+			err = hotplug("remove", unused.start, mib * MIB);
+			end();
+			if (err)
+				die("remove %lu MiB: %s", mib, strerror(err));
+		}
+	}
+	module_unload("hotplug_range");
+}
+
+static void bench_fork(void)
+{
+	int i, round;
+
+	fflush(stdout);
+	for (round = 0; round < 2; round++) {
+		counted = round > 0;
+		begin(10 * ROUNDS, "fork+exit");
+		for (i = 0; i < 10 * ROUNDS; i++) {
+			pid_t child = fork();
+
+			if (!child)
+				_exit(0);
+			if (!child_succeeds(child))
+				die("fork: the child failed");
+		}
+		end();
+	}
+}
+
+static unsigned int next_random(unsigned int *state)
+{
+	*state = *state * 1664525 + 1013904223;
+	return *state >> 8;
+}
+
+/* Half of the programs are small, few are large, and as many come as go. */
+static void bench_trace(unsigned int steps, unsigned int seed)
+{
+	int *fds = many_files(MAX_LIVE);
+	unsigned long image = 0;
+	unsigned int i;
+
+	counted = true;
+	begin(steps, "trace %u", steps);
+	for (i = 0; i < steps; i++) {
+		int *fd = &fds[next_random(&seed) % MAX_LIVE];
+
+		if (*fd) {
+			close(*fd);
+			*fd = 0;
+		} else {
+			unsigned int insns = next_random(&seed) % 2048;
+
+			*fd = load_program(2 + (insns >> next_random(&seed) % 11));
+		}
+	}
+	settle();
+	end();
+
+	for (i = 0; i < MAX_LIVE; i++) {
+		if (fds[i])
+			image += bpf_image_size(fds[i]);
+	}
+	print_value("trace-image-bytes", image);
+	if (!access("/sys/kernel/debug/execmem", F_OK))
+		print_value("trace-executable-bytes", stats_of("bpf").used);
+	pause_for("trace");
+	for (i = 0; i < MAX_LIVE; i++) {
+		if (fds[i])
+			close(fds[i]);
+	}
+	free(fds);
+}
+
+static unsigned long number(const char *text)
+{
+	char *stop;
+	unsigned long value = text ? strtoul(text, &stop, 10) : 0;
+
+	if (!value || *stop)
+		die("usage: bench [-p] bpf PROGRAMS INSNS | kprobe | kprobes COUNT | calls PROGRAMS INSNS MODULES | module NAME [PARAMETERS] | pieces LIVE SIZE... | memory MIB... | fork | trace STEPS SEED");
+	return value;
 }
 
 int main(int argc, char **argv)
 {
+	const char *what;
+	char seed;
+
 	setlinebuf(stdout);
-	if (argc != 4 || strcmp(argv[1], "bpf") || atoi(argv[2]) < 1 || atoi(argv[3]) < 2)
-		die("usage: bench bpf PROGRAMS INSNS");
-	bench_bpf(atoi(argv[2]), atoi(argv[3]));
+	pauses = argc > 1 && !strcmp(argv[1], "-p");
+	argv += 1 + pauses;
+	what = *argv ? *argv++ : "";
+
+	/* Other harts are left idle, and need not be told about this process. */
+	pin_to_cpu(0);
+	/* Until there is entropy, each random number costs as much as a program. */
+	if (getrandom(&seed, sizeof(seed), 0) != sizeof(seed))
+		die("getrandom: %s", strerror(errno));
+
+	if (!strcmp(what, "bpf") && number(argv[0]) && number(argv[1]) > 1)
+		bench_bpf(number(argv[0]), number(argv[1]));
+	else if (!strcmp(what, "kprobe"))
+		bench_kprobe();
+	else if (!strcmp(what, "kprobes"))
+		bench_kprobes(number(argv[0]));
+	else if (!strcmp(what, "calls") && number(argv[0]) && number(argv[1]) > 1)
+		bench_calls(number(argv[0]), number(argv[1]), strtoul(argv[2] ?: "0", NULL, 10));
+	else if (!strcmp(what, "module") && argv[0])
+		bench_module(argv[0], argv[1] ?: "");
+	else if (!strcmp(what, "pieces") && argv[0])
+		bench_pieces(strtoul(argv[0], NULL, 10), argv + 1);
+	else if (!strcmp(what, "memory"))
+		bench_memory(argv);
+	else if (!strcmp(what, "fork"))
+		bench_fork();
+	else if (!strcmp(what, "trace") && number(argv[0]) && number(argv[1]))
+		bench_trace(number(argv[0]), number(argv[1]));
+	else
+		number(NULL);
 	return 0;
 }

@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The page table of a 64-bit RISC-V guest, read through the monitor of its QEMU.
+
+Works with any kernel, where the kernel's own dump needs an option of its configuration."""
+
+import re
+
+from guest import GuestError
+
+PAGE = 4096
+ENTRIES = 512
+VALID, READ, WRITE, EXECUTE = 1, 2, 4, 8
+PPN = (1 << 44) - 1
+LEVELS = {8: 3, 9: 4, 10: 5}    # of Sv39, Sv48 and Sv57, as satp has them
+
+
+def _table(monitor, physical):
+    answer = monitor.ask(f"xp /{ENTRIES}gx {physical:#x}")
+    entries = [int(word, 16) for word in re.findall(r"0x([0-9a-f]+)", answer)]
+    if len(entries) != ENTRIES:
+        raise GuestError(f"monitor: cannot read the page table at {physical:#x}")
+    return entries
+
+
+def leaves(monitor, start):
+    """(address, size, flags) of each entry that maps a page, from an address on up to the
+    last one that there is."""
+    satp = re.search(r"\bsatp\s+([0-9a-f]+)", monitor.ask("info registers"))
+    satp = int(satp[1], 16) if satp else 0
+    if satp >> 60 not in LEVELS:
+        raise GuestError("the guest does not use page tables")
+
+    def walk(table, base, size, first=0):
+        for number, entry in enumerate(_table(monitor, table)):
+            at = base + number * size
+            if number < first or not entry & VALID or at + size <= start:
+                continue
+            if entry & (READ | WRITE | EXECUTE):
+                yield at, size, entry
+            else:
+                yield from walk((entry >> 10 & PPN) * PAGE, at, size // ENTRIES)
+
+    # The upper half, which is the kernel's, ends with the last address.
+    top = PAGE * ENTRIES ** (LEVELS[satp >> 60] - 1)
+    yield from walk((satp & PPN) * PAGE, (1 << 64) - ENTRIES * top, top, ENTRIES // 2)

@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What is measured from within the kernel: pieces of executable memory that come
+ * and go, and instructions to put kprobes on.
+ *
+ * /sys/kernel/debug/execmem_bench/ has files to which two numbers are written:
+ *   hold COUNT 0	from now on there are so many pieces of 64 to 1,024 bytes,
+ *			and between them holes, an eighth as many
+ *   pairs COUNT SIZE	so many times, a piece of that size is allocated and freed
+ *   probe COUNT 0	from now on there are so many kprobes
+ *
+ * On a kernel without execmem the pieces come from module_alloc().
+ */
+#include <linux/debugfs.h>
+#include <linux/kprobes.h>
+#include <linux/module.h>
+#include <linux/mm.h>
+#include <linux/sched.h>
+#include <linux/uaccess.h>
+#include <linux/vmalloc.h>
+
+#define PIECE		64U
+#define MAX_PIECES	16U	/* in units of PIECE */
+#define HOLE_EACH	9U
+
+#define NR_PROBES	1000U
+#define STEP		4U	/* bytes of an instruction */
+
+/* None of them is one that kprobes simulate: each needs a slot */
+extern char execmem_bench_probed[];
+asm(".pushsection .text\n"
+	".balign 4\n"
+	".type execmem_bench_probed, @function\n"
+	".globl execmem_bench_probed\n"
+	"execmem_bench_probed:\n"
+	".option push\n"
+	".option norvc\n"
+	".rept 1000\n"
+	"addi a0, a0, 1\n"
+	".endr\n"
+	".option pop\n"
+	"ret\n"
+	".size execmem_bench_probed, . - execmem_bench_probed\n"
+	".popsection\n");
+
+/* What a module is not given: looked up by name when loaded */
+static struct {
+	void *(*execmem_alloc)(unsigned int type, size_t size);
+	void (*execmem_free)(void *ptr);
+	void *(*module_alloc)(unsigned long size);
+} kernel;
+
+static void **held;
+static unsigned long nr_held;
+static struct kprobe probes[NR_PROBES];
+static unsigned long nr_probes;
+static struct dentry *dir;
+
+static int __init lookup_kernel(void)
+{
+	struct kprobe kp = { .symbol_name = "kallsyms_lookup_name" };
+	unsigned long (*lookup)(const char *name);
+	int err;
+
+	/* Not exported, but a kprobe resolves any name */
+	err = register_kprobe(&kp);
+	if (err)
+		return err;
+	lookup = (void *)kp.addr;
+	unregister_kprobe(&kp);
+
+	kernel.execmem_alloc = (void *)lookup("execmem_alloc");
+	kernel.execmem_free = (void *)lookup("execmem_free");
+	kernel.module_alloc = (void *)lookup("module_alloc");
+	return kernel.execmem_alloc || kernel.module_alloc ? 0 : -ENOENT;
+}
+
+static void *take(size_t size)
+{
+	return kernel.execmem_alloc ? kernel.execmem_alloc(0, size) : kernel.module_alloc(size);
+}
+
+static void give(void *ptr)
+{
+	if (kernel.execmem_free)
+		kernel.execmem_free(ptr);
+	else
+		vfree(ptr);
+}
+
+static void free_held(void)
+{
+	while (nr_held) {
+		if (held[--nr_held])
+			give(held[nr_held]);
+		cond_resched();
+	}
+	kvfree(held);
+	held = NULL;
+}
+
+static int hold(unsigned long count, unsigned long unused)
+{
+	unsigned long all = count + count / (HOLE_EACH - 1), i;
+	u32 seed = 1;
+
+	free_held();
+	held = kvcalloc(all, sizeof(*held), GFP_KERNEL);
+	if (!held)
+		return -ENOMEM;
+	for (nr_held = 0; nr_held < all; nr_held++) {
+		seed = seed * 1664525 + 1013904223;
+		held[nr_held] = take(PIECE * (1 + (seed >> 16) % MAX_PIECES));
+		if (!held[nr_held])
+			return -ENOMEM;
+		cond_resched();
+	}
+	for (i = HOLE_EACH - 1; i < all; i += HOLE_EACH) {
+		give(held[i]);
+		held[i] = NULL;
+	}
+	return 0;
+}
+
+static int pairs(unsigned long count, unsigned long size)
+{
+	while (count--) {
+		void *piece = take(size);
+
+		if (!piece)
+			return -ENOMEM;
+		give(piece);
+	}
+	return 0;
+}
+
+static int probe(unsigned long count, unsigned long unused)
+{
+	while (nr_probes > count)
+		unregister_kprobe(&probes[--nr_probes]);
+	for (; nr_probes < min_t(unsigned long, count, NR_PROBES); nr_probes++) {
+		int err;
+
+		memset(&probes[nr_probes], 0, sizeof(probes[nr_probes]));
+		probes[nr_probes].addr = (void *)execmem_bench_probed + nr_probes * STEP;
+		err = register_kprobe(&probes[nr_probes]);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+static ssize_t bench_write(struct file *file, const char __user *buf, size_t count, loff_t *pos)
+{
+	int (*perform)(unsigned long count, unsigned long size) = file->private_data;
+	unsigned long number, size;
+	char text[64];
+	int ret;
+
+	if (count >= sizeof(text))
+		return -EINVAL;
+	if (copy_from_user(text, buf, count))
+		return -EFAULT;
+	text[count] = 0;
+	if (sscanf(text, "%lu %lu", &number, &size) != 2)
+		return -EINVAL;
+
+	ret = perform(number, size);
+	return ret ?: count;
+}
+
+static const struct file_operations bench_fops = {
+	.owner	= THIS_MODULE,
+	.open	= simple_open,
+	.write	= bench_write,
+};
+
+static int __init execmem_bench_init(void)
+{
+	int err = lookup_kernel();
+
+	if (err)
+		return err;
+
+	dir = debugfs_create_dir("execmem_bench", NULL);
+	debugfs_create_file("hold", 0200, dir, hold, &bench_fops);
+	debugfs_create_file("pairs", 0200, dir, pairs, &bench_fops);
+	debugfs_create_file("probe", 0200, dir, probe, &bench_fops);
+	return 0;
+}
+module_init(execmem_bench_init);
+
+static void __exit execmem_bench_exit(void)
+{
+	debugfs_remove(dir);
+	probe(0, 0);
+	free_held();
+}
+module_exit(execmem_bench_exit);
+
+MODULE_DESCRIPTION("Executable memory that comes and goes, to be measured");
+MODULE_LICENSE("GPL");
