@@ -83,9 +83,10 @@ def runs():
     if QUICK:
         sizes, pieces, probes, steps = {16: (1, 1000)}, pieces[::2], 100, 2000
         memory, modules = memory[:2], modules[:1]
-    # What is done once is repeated, for its average.
+    # What is done once is repeated, for its average; and memory is that of a second series,
+    # which finds what the kernel keeps of the first.
     bpf = [f"bpf {count} {insns}" for insns, counts in sizes.items() for count in counts
-           for _ in range(10 if count == 1 else 1)]
+           for _ in range({1: 10, 1000: 2}.get(count, 1))]
     yield Run("bpf", bpf, memory="2G")
     yield Run("kprobes", ["kprobes 1", f"kprobes {probes}"], needs="modules")
     yield Run("kprobe-events", ["kprobe"], harts=(4,))
@@ -278,7 +279,8 @@ def table(results, kernels):
         cells = [get(kernel) if get else "" for kernel in kernels]
         if any(cell is not None for cell in cells):
             lines.append([what, *("-" if cell is None else cell if cell == "" else
-                                  f"{cell:,.0f}" if cell >= 10 or cell == int(cell) else f"{cell:.2f}" for cell in cells)])
+                                  f"{cell:,.0f}" if cell >= 10 or cell == int(cell) else f"{cell:.2f}"
+                                  for cell in cells)])
     widths = [max(map(len, column)) for column in zip(*lines)]
     lines.insert(1, ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])])
     return "".join("| " + " | ".join([line[0].ljust(widths[0]),
@@ -324,7 +326,8 @@ def report(results, kernels, whole):
     if not found:
         die(f"README.md has no lines '{BEGIN.strip()}' and '{END.strip()}' for the table")
     how = "\nOf `make bench QUICK=1`.\n" if QUICK else ""
-    write_file(README, f"{head}{BEGIN}{how}\n{text}\n{notes}\n![Instructions to load a program]({PLOT.relative_to(TOP)})\n"
+    write_file(README, f"{head}{BEGIN}{how}\n{text}\n{notes}\n"
+                       f"![Instructions to load a program]({PLOT.relative_to(TOP)})\n"
                        f"{END}{tail}".encode())
 
 

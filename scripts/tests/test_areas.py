@@ -35,13 +35,14 @@ def test_random(report, built):
     lines = done.stdout.splitlines()
     good = done.returncode == 0 and lines[-1:] == ["ok: 1000000 operations"]
     report.check(good, f"a million random operations, {lines[0] if lines else 'no seed'}",
-                 next((line for line in lines if re.search("FAIL|ERROR|error:", line)), f"exit status {done.returncode}"))
+                 next((line for line in lines if re.search("FAIL|ERROR|error:", line)),
+                      f"exit status {done.returncode}"))
 
 
 def test_bad_seed(report, built):
     done = run(OUT / "areas_test", "x")
-    report.check(done.returncode == 2 and len(done.stdout.splitlines()) == 1, "a seed that is no number is refused in one line",
-                 done.stdout)
+    report.check(done.returncode == 2 and len(done.stdout.splitlines()) == 1,
+                 "a seed that is no number is refused in one line", done.stdout)
 
 
 def test_cost(report, built):

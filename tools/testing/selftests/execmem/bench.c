@@ -52,7 +52,7 @@
 #define MAX_COPIES	100
 #define MAX_LIVE	500
 #define MAX_INSNS	4096
-#define MIB		(1UL << 20)
+#define MIB		(1024UL * 1024)
 
 static bool pauses;
 /* Not in the first round of some work, which is not like the others. */
@@ -442,7 +442,7 @@ static unsigned long number(const char *text)
 	unsigned long value = text ? strtoul(text, &stop, 10) : 0;
 
 	if (!value || *stop)
-		die("usage: bench [-p] bpf PROGRAMS INSNS | kprobe | kprobes COUNT | calls PROGRAMS INSNS MODULES | module NAME [PARAMETERS] | pieces LIVE SIZE... | memory MIB... | fork | trace STEPS SEED");
+		die("usage: bench [-p] bpf|kprobe|kprobes|calls|module|pieces|memory|fork|trace NUMBER...");
 	return value;
 }
 

@@ -28,7 +28,7 @@
 	{ .code = BPF_ALU64 | BPF_ADD | BPF_K, .dst_reg = (reg), .imm = (value) }
 #define EXIT	{ .code = BPF_JMP | BPF_EXIT }
 
-static int load(const struct bpf_insn *insns, size_t nr)
+static int load_program(const struct bpf_insn *insns, size_t nr)
 {
 	int fd = bpf_load_insns(BPF_PROG_TYPE_SOCKET_FILTER, insns, nr);
 
@@ -47,7 +47,7 @@ static void test_subprogram(void)
 		ADD(BPF_REG_0, 1),
 		EXIT,
 	};
-	int fd = load(insns, ARRAY_SIZE(insns));
+	int fd = load_program(insns, ARRAY_SIZE(insns));
 
 	ksft_test_result(bpf_run(fd) == TARGET_ANSWER, "a program calls a function of its own\n");
 	close(fd);
@@ -77,11 +77,15 @@ static void test_tail_call(void)
 
 	if (map < 0)
 		die("BPF map: %s", strerror(errno));
-	fd = load(insns, ARRAY_SIZE(insns));
+	fd = load_program(insns, ARRAY_SIZE(insns));
 	without = bpf_run(fd);
 
 	target = bpf_load(TARGET_ANSWER);
-	attr = (union bpf_attr){ .map_fd = map, .key = (uintptr_t)&key, .value = (uintptr_t)&target };
+	attr = (union bpf_attr){
+		.map_fd = map,
+		.key = (uintptr_t)&key,
+		.value = (uintptr_t)&target,
+	};
 	if (syscall(SYS_bpf, BPF_MAP_UPDATE_ELEM, &attr, sizeof(attr)))
 		die("BPF map update: %s", strerror(errno));
 	close(target);
@@ -95,10 +99,10 @@ static void test_harden(void)
 {
 	char *before = read_file(HARDEN);
 	const struct bpf_insn insns[] = { MOV(BPF_REG_0, 20), ADD(BPF_REG_0, 22), EXIT };
-	int plain = load(insns, ARRAY_SIZE(insns)), hard;
+	int plain = load_program(insns, ARRAY_SIZE(insns)), hard;
 
 	must_write(HARDEN, "2");
-	hard = load(insns, ARRAY_SIZE(insns));
+	hard = load_program(insns, ARRAY_SIZE(insns));
 	must_write(HARDEN, before);
 	free(before);
 
