@@ -82,7 +82,7 @@ static void test_bad_loads(struct kunit *test)
 	prog = test_load(test, insns, ARRAY_SIZE(insns), 3);
 
 	/* Return values have 32 bits. What could not be loaded is 0 */
-	KUNIT_EXPECT_EQ(test, bpf_prog_run(prog, &ctx), (u32)word);
+	KUNIT_EXPECT_EQ(test, bpf_prog_run_pin_on_cpu(prog, &ctx), (u32)word);
 
 	test_unload(prog);
 	vfree(page);
