@@ -442,7 +442,7 @@ static unsigned long number(const char *text)
 	unsigned long value = text ? strtoul(text, &stop, 10) : 0;
 
 	if (!value || *stop)
-		die("usage: bench [-p] bpf|kprobe|kprobes|calls|module|pieces|memory|fork|trace NUMBER...");
+		die("usage: bench [-p] WORK NUMBER..., as bench.c says");
 	return value;
 }
 
