@@ -186,6 +186,7 @@ static bool test_blocks_are_small(struct kunit *test)
 
 static void test_one_block_stays(struct kunit *test)
 {
+	bool small = test_blocks_are_small(test);
 	unsigned long empty = test_blocks(), before;
 	void *ptr[3];
 	int i;
@@ -193,12 +194,12 @@ static void test_one_block_stays(struct kunit *test)
 	/* Now there is one that nobody uses, unless blocks are of small pages */
 	execmem_free(test_alloc(test, LARGE));
 	before = test_blocks();
-	if (test_blocks_are_small(test))
+	if (small)
 		KUNIT_EXPECT_EQ(test, before, empty);
 
 	for (i = 0; i < ARRAY_SIZE(ptr); i++)
 		ptr[i] = test_alloc(test, LARGE);
-	KUNIT_EXPECT_EQ(test, test_blocks(), before + (test_blocks_are_small(test) ? 3 : 2));
+	KUNIT_EXPECT_EQ(test, test_blocks(), before + (small ? 3 : 2));
 	for (i = 0; i < ARRAY_SIZE(ptr); i++)
 		execmem_free(ptr[i]);
 	KUNIT_EXPECT_EQ(test, test_blocks(), before);

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pagetable
-from guest import Guest, GuestError
+from guest import SPARSE, Guest, GuestError
 from lib import BUILD, TOP, Progress, die, write_file
 from machine import PARTS
 
@@ -36,9 +36,6 @@ LIMIT = 600             # seconds for a command; none should take so long
 
 # Modules and programs are within 2 GiB of the kernel, which is at the end of this.
 WINDOW, KERNEL = 0xffffffff00000000, 0xffffffff80000000
-
-# RAM that only takes what the guest touches, for memory hotplug
-SPARSE = ("-object", "memory-backend-ram,id=ram,size=67G,reserve=off", "-machine", "memory-backend=ram")
 
 
 class Kernel(NamedTuple):

@@ -38,6 +38,9 @@ FAULT = re.compile(
 EXPECTED = re.compile(r"(?:execmem_kunit|hotplug_range): (begin|end) expected (?:warning|report)")
 PANIC = re.compile(r"Kernel panic - not syncing|---\[ end Kernel panic")
 
+# 67 GiB of RAM, of which the host gives only what the guest touches
+SPARSE = ("-object", "memory-backend-ram,id=ram,size=67G,reserve=off", "-machine", "memory-backend=ram")
+
 
 class GuestError(Exception):
     """Something went wrong: one line that says what, and the console's last lines."""

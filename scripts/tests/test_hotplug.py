@@ -3,8 +3,7 @@
 
 import pytest
 
-# All in one backend that takes from the host only what the guest touches.
-SPARSE = ["-object", "memory-backend-ram,id=ram,size=67G,reserve=off", "-machine", "memory-backend=ram"]
+from guest import SPARSE
 
 
 def test_hotplug(start):

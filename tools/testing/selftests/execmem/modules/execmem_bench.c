@@ -16,8 +16,9 @@
 #include <linux/module.h>
 #include <linux/mm.h>
 #include <linux/sched.h>
-#include <linux/uaccess.h>
 #include <linux/vmalloc.h>
+
+#include "common.h"
 
 #define PIECE		64U
 #define MAX_PIECES	16U	/* in units of PIECE */
@@ -58,16 +59,10 @@ static struct dentry *dir;
 
 static int __init lookup_kernel(void)
 {
-	struct kprobe kp = { .symbol_name = "kallsyms_lookup_name" };
-	unsigned long (*lookup)(const char *name);
-	int err;
+	unsigned long (*lookup)(const char *name) = find_kallsyms_lookup();
 
-	/* Not exported, but a kprobe resolves any name */
-	err = register_kprobe(&kp);
-	if (err)
-		return err;
-	lookup = (void *)kp.addr;
-	unregister_kprobe(&kp);
+	if (!lookup)
+		return -ENOENT;
 
 	kernel.execmem_alloc = (void *)lookup("execmem_alloc");
 	kernel.execmem_free = (void *)lookup("execmem_free");
@@ -153,19 +148,10 @@ static int probe(unsigned long count, unsigned long unused)
 static ssize_t bench_write(struct file *file, const char __user *buf, size_t count, loff_t *pos)
 {
 	int (*perform)(unsigned long count, unsigned long size) = file->private_data;
-	unsigned long number, size;
-	char text[64];
+	u64 number, size;
 	int ret;
 
-	if (count >= sizeof(text))
-		return -EINVAL;
-	if (copy_from_user(text, buf, count))
-		return -EFAULT;
-	text[count] = 0;
-	if (sscanf(text, "%lu %lu", &number, &size) != 2)
-		return -EINVAL;
-
-	ret = perform(number, size);
+	ret = read_two_numbers(buf, count, &number, &size) ?: perform(number, size);
 	return ret ?: count;
 }
 

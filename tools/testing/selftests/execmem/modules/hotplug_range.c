@@ -31,7 +31,8 @@
 #include <linux/pgtable.h>
 #include <linux/sizes.h>
 #include <linux/slab.h>
-#include <linux/uaccess.h>
+
+#include "common.h"
 
 /* Larger than what slabs have: with pages and a redzone of its own. */
 #define OBJECT_SIZE	(3 * PAGE_SIZE - 64)
@@ -190,19 +191,10 @@ static ssize_t operation_write(struct file *file, const char __user *buf,
 			       size_t count, loff_t *pos)
 {
 	const struct operation *operation = file->private_data;
-	char text[64];
 	u64 start, size;
 	int ret;
 
-	if (count >= sizeof(text))
-		return -EINVAL;
-	if (copy_from_user(text, buf, count))
-		return -EFAULT;
-	text[count] = 0;
-	if (sscanf(text, "%llu %llu", &start, &size) != 2)
-		return -EINVAL;
-
-	ret = operation->perform(start, size);
+	ret = read_two_numbers(buf, count, &start, &size) ?: operation->perform(start, size);
 	return ret ?: count;
 }
 

@@ -6,6 +6,8 @@
 #include <linux/kprobes.h>
 #include <linux/module.h>
 
+#include "common.h"
+
 #define MAX_SLOTS	(PAGE_SIZE / sizeof(kprobe_opcode_t))
 
 /* What a module is not given: looked up by name when loaded. */
@@ -20,16 +22,10 @@ static unsigned int nr;
 
 static int __init lookup_kernel(void)
 {
-	struct kprobe kp = { .symbol_name = "kallsyms_lookup_name" };
-	unsigned long (*lookup)(const char *name);
-	int err;
+	unsigned long (*lookup)(const char *name) = find_kallsyms_lookup();
 
-	/* Not exported, but a kprobe resolves any name. */
-	err = register_kprobe(&kp);
-	if (err)
-		return err;
-	lookup = (void *)kp.addr;
-	unregister_kprobe(&kp);
+	if (!lookup)
+		return -ENOENT;
 
 	kernel.get = (void *)lookup("__get_insn_slot");
 	kernel.free = (void *)lookup("__free_insn_slot");

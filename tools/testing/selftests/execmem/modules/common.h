@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What the modules of this directory share.
+ */
+#ifndef SELFTESTS_EXECMEM_MODULES_COMMON_H
+#define SELFTESTS_EXECMEM_MODULES_COMMON_H
+
+#include <linux/kernel.h>
+#include <linux/kprobes.h>
+#include <linux/uaccess.h>
+
+/*
+ * Returns kallsyms_lookup_name(), for what a module is not given; NULL if it cannot be
+ * had. It is not exported, but a kprobe resolves any name.
+ */
+static inline unsigned long (*find_kallsyms_lookup(void))(const char *name)
+{
+	struct kprobe kp = { .symbol_name = "kallsyms_lookup_name" };
+	void *lookup;
+
+	if (register_kprobe(&kp))
+		return NULL;
+	lookup = kp.addr;
+	unregister_kprobe(&kp);
+
+	return lookup;
+}
+
+/* Two numbers that user space writes to a file. Returns 0 or a negative errno. */
+static inline int read_two_numbers(const char __user *buf, size_t count, u64 *first, u64 *second)
+{
+	char text[64];
+
+	if (count >= sizeof(text))
+		return -EINVAL;
+	if (copy_from_user(text, buf, count))
+		return -EFAULT;
+	text[count] = 0;
+
+	return sscanf(text, "%llu %llu", first, second) == 2 ? 0 : -EINVAL;
+}
+
+#endif /* SELFTESTS_EXECMEM_MODULES_COMMON_H */
