@@ -6,7 +6,7 @@
 # The kernel configurations (scripts/config/NAME.config) that `make test` boots.
 CONFIGS := rv64 debug nomodules rv32
 # Those that `make bench` compares.
-BENCH_CONFIGS := base rv64 $(if $(QUICK),,nohotplug)
+BENCH_CONFIGS := base rv64 $(if $(QUICK),,nohotplug linux-6.12)
 # Those that `make check-arch` boots.
 ARCH_CONFIGS := x86_64 x86_64-nomodules arm64
 
@@ -103,7 +103,7 @@ fuzz: tree
 # A kernel of Debian's that cannot be had is left out.
 bench: tree parts
 	@scripts/setup qemu bench
-	@scripts/fetch qemu
+	@scripts/fetch qemu $(if $(QUICK),,linux-6.12)
 	@scripts/build $(BENCH_CONFIGS)
 	@for config in $(BENCH_CONFIGS); do scripts/initramfs build/out/$$config || exit; done
 	@$(if $(QUICK),:,for kernel in linux-trixie linux-sid; do scripts/fetch $$kernel || :; done)

@@ -10,6 +10,7 @@ from guest import GuestError
 PAGE = 4096
 ENTRIES = 512
 VALID, READ, WRITE, EXECUTE = 1, 2, 4, 8
+LEAF = READ | WRITE | EXECUTE
 PPN = (1 << 44) - 1
 LEVELS = {8: 3, 9: 4, 10: 5}    # of Sv39, Sv48 and Sv57, as satp has them
 
@@ -22,9 +23,9 @@ def _table(monitor, physical):
     return entries
 
 
-def leaves(monitor, start):
-    """(address, size, flags) of each entry that maps a page, from an address on up to the
-    last one that there is."""
+def _walk(monitor, start):
+    """(address, size, entry) of each valid entry of the kernel's half of the table, from an
+    address on up to the last one that there is; before what is below it."""
     satp = re.search(r"\bsatp\s+([0-9a-f]+)", monitor.ask("info registers"))
     satp = int(satp[1], 16) if satp else 0
     if satp >> 60 not in LEVELS:
@@ -35,11 +36,24 @@ def leaves(monitor, start):
             at = base + number * size
             if number < first or not entry & VALID or at + size <= start:
                 continue
-            if entry & (READ | WRITE | EXECUTE):
-                yield at, size, entry
-            else:
+            yield at, size, entry
+            if not entry & LEAF:
                 yield from walk((entry >> 10 & PPN) * PAGE, at, size // ENTRIES)
 
     # The upper half, which is the kernel's, ends with the last address.
     top = PAGE * ENTRIES ** (LEVELS[satp >> 60] - 1)
     yield from walk((satp & PPN) * PAGE, (1 << 64) - ENTRIES * top, top, ENTRIES // 2)
+
+
+def leaves(monitor, start):
+    """(address, size, flags) of each entry that maps a page, from an address on."""
+    return [(at, size, entry) for at, size, entry in _walk(monitor, start) if entry & LEAF]
+
+
+def tables(monitor):
+    """How many page tables the kernel has below its PGD, and how many of them are empty."""
+    entries = [(size, entry & LEAF) for _, size, entry in _walk(monitor, 1 << 63)]
+    tables = [number for number, (_, leaf) in enumerate(entries) if not leaf]
+    # What is in a table follows the entry that points to it, and is smaller.
+    return len(tables), sum(number + 1 == len(entries) or entries[number + 1][0] >= entries[number][0]
+                            for number in tables)

@@ -16,7 +16,7 @@
  *   bench pieces LIVE SIZE...	allocate and free this size while so many are live
  *   bench memory MIB...	add and remove so much memory
  *   bench fork			fork, exit and wait
- *   bench trace STEPS SEED	programs of any size come and go at random
+ *   bench trace STEPS SEED	programs of any size, kprobes and modules come and go at random
  *
  * If "-p" is the first argument it waits for a line of input when all of a series is there.
  */
@@ -50,7 +50,9 @@
 #define ROUNDS		20	/* of what is not done often anyway */
 #define PAIRS		1000
 #define MAX_COPIES	100
-#define MAX_LIVE	500
+#define MAX_LIVE	500	/* of programs in a trace, */
+#define LIVE_PROBES	100
+#define LIVE_MODULES	20
 #define MAX_INSNS	4096
 #define MIB		(1024UL * 1024)
 
@@ -248,26 +250,34 @@ static void bench_kprobes(unsigned int count)
 	module_unload(BENCH_MODULE);
 }
 
-/* Copies of a module, under names of their own of the same length. */
-static void insert_copy(const char *path, const char *name, unsigned int number)
+/* Copies of a module have names of their own, of the same length. */
+static const char *copy_name(unsigned int number)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	size_t length = strlen(name) + 1;
-	char digits[4], *image, *at;
+	static char name[sizeof(TARGET_MODULE)];
+
+	snprintf(name, sizeof(name), "%.*s%02u", (int)strlen(TARGET_MODULE) - 2, TARGET_MODULE,
+		 number % MAX_COPIES);
+	return name;
+}
+
+static void insert_copy(unsigned int number)
+{
+	static const char name[] = TARGET_MODULE;
+	int fd = open(TARGET_KO, O_RDONLY | O_CLOEXEC);
 	struct stat stat;
+	char *image, *at;
 
 	if (fd < 0 || fstat(fd, &stat))
-		die("open %s: %s", path, strerror(errno));
+		die("open " TARGET_KO ": %s", strerror(errno));
 	image = malloc(stat.st_size);
 	if (!image || read(fd, image, stat.st_size) != stat.st_size)
-		die("read %s: %s", path, strerror(errno));
+		die("read " TARGET_KO ": %s", strerror(errno));
 	close(fd);
 
-	snprintf(digits, sizeof(digits), "%02u", number % MAX_COPIES);
-	for (at = image; (at = memmem(at, image + stat.st_size - at, name, length)); at++)
-		memcpy(at + length - 3, digits, 2);
+	for (at = image; (at = memmem(at, image + stat.st_size - at, name, sizeof(name))); at++)
+		memcpy(at, copy_name(number), sizeof(name));
 	if (syscall(SYS_init_module, image, stat.st_size, ""))
-		die("insert copy %u of %s: %s", number, path, strerror(errno));
+		die("insert copy %u of " TARGET_MODULE ": %s", number, strerror(errno));
 	free(image);
 }
 
@@ -281,7 +291,7 @@ static void bench_calls(size_t programs, size_t nr, unsigned int modules)
 	for (i = 0; i < programs; i++)
 		fds[i] = load_program(nr);
 	for (copy = 0; copy < modules; copy++)
-		insert_copy(TARGET_KO, TARGET_MODULE, copy);
+		insert_copy(copy);
 	pause_for("calls");
 
 	for (round = 0; round < 4; round++) {
@@ -291,19 +301,15 @@ static void bench_calls(size_t programs, size_t nr, unsigned int modules)
 			bpf_run(fds[i]);
 		/* Reading this runs text of the module. */
 		for (copy = 0; copy < modules; copy++) {
-			snprintf(path, sizeof(path), "/sys/module/%.*s%02u/parameters/answer",
-				 (int)strlen(TARGET_MODULE) - 2, TARGET_MODULE, copy);
+			snprintf(path, sizeof(path), "/sys/module/%s/parameters/answer", copy_name(copy));
 			if (read_long(path) != TARGET_ANSWER)
 				die("%s has a wrong value", path);
 		}
 		end();
 	}
 
-	for (copy = 0; copy < modules; copy++) {
-		snprintf(path, sizeof(path), "%.*s%02u", (int)strlen(TARGET_MODULE) - 2,
-			 TARGET_MODULE, copy);
-		module_unload(path);
-	}
+	for (copy = 0; copy < modules; copy++)
+		module_unload(copy_name(copy));
 	for (i = 0; i < programs; i++)
 		close(fds[i]);
 	free(fds);
@@ -397,25 +403,45 @@ static unsigned int next_random(unsigned int *state)
 	return *state >> 8;
 }
 
-/* Half of the programs are small, few are large, and as many come as go. */
+/* Half of the programs are small, few are large */
+static int load_random_program(unsigned int *seed)
+{
+	unsigned int insns = next_random(seed) % 2048;
+
+	return load_program(2 + (insns >> next_random(seed) % 11));
+}
+
+/* Of 20 steps, 16 are of programs, 3 of kprobes, 1 of a module; as much comes as goes. */
 static void bench_trace(unsigned int steps, unsigned int seed)
 {
 	int *fds = many_files(MAX_LIVE);
+	bool modules[LIVE_MODULES] = { };
 	unsigned long image = 0;
-	unsigned int i;
+	unsigned int i, number;
 
+	module_load(BENCH_KO);
 	counted = true;
 	begin(steps, "trace %u", steps);
 	for (i = 0; i < steps; i++) {
-		int *fd = &fds[next_random(&seed) % MAX_LIVE];
+		unsigned int kind = next_random(&seed) % 20;
 
-		if (*fd) {
-			close(*fd);
-			*fd = 0;
+		number = next_random(&seed);
+		if (kind > 3) {
+			int *fd = &fds[number % MAX_LIVE];
+
+			if (*fd)
+				close(*fd);
+			*fd = *fd ? 0 : load_random_program(&seed);
+		} else if (kind) {
+			operate("flip", number % LIVE_PROBES, 0);
 		} else {
-			unsigned int insns = next_random(&seed) % 2048;
+			bool *there = &modules[number %= LIVE_MODULES];
 
-			*fd = load_program(2 + (insns >> next_random(&seed) % 11));
+			if (*there)
+				module_unload(copy_name(number));
+			else
+				insert_copy(number);
+			*there = !*there;
 		}
 	}
 	settle();
@@ -426,13 +452,17 @@ static void bench_trace(unsigned int steps, unsigned int seed)
 			image += bpf_image_size(fds[i]);
 	}
 	print_value("trace-image-bytes", image);
-	if (!access("/sys/kernel/debug/execmem", F_OK))
-		print_value("trace-executable-bytes", stats_of("bpf").used);
 	pause_for("trace");
+
 	for (i = 0; i < MAX_LIVE; i++) {
 		if (fds[i])
 			close(fds[i]);
 	}
+	for (number = 0; number < LIVE_MODULES; number++) {
+		if (modules[number])
+			module_unload(copy_name(number));
+	}
+	module_unload(BENCH_MODULE);
 	free(fds);
 }
 

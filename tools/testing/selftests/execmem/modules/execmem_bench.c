@@ -8,6 +8,7 @@
  *			and between them holes, an eighth as many
  *   pairs COUNT SIZE	so many times, a piece of that size is allocated and freed
  *   probe COUNT 0	from now on there are so many kprobes
+ *   flip NUMBER 0	the kprobe of that number goes if it is there, and comes if not
  *
  * On a kernel without execmem the pieces come from module_alloc().
  */
@@ -129,19 +130,45 @@ static int pairs(unsigned long count, unsigned long size)
 	return 0;
 }
 
+static int arm(unsigned long number)
+{
+	struct kprobe *kp = &probes[number];
+	int err;
+
+	memset(kp, 0, sizeof(*kp));
+	kp->addr = (void *)execmem_bench_probed + number * STEP;
+	err = register_kprobe(kp);
+	if (err)
+		kp->addr = NULL;
+	return err;
+}
+
+static void disarm(unsigned long number)
+{
+	unregister_kprobe(&probes[number]);
+	probes[number].addr = NULL;
+}
+
 static int probe(unsigned long count, unsigned long unused)
 {
 	while (nr_probes > count)
-		unregister_kprobe(&probes[--nr_probes]);
+		disarm(--nr_probes);
 	for (; nr_probes < min_t(unsigned long, count, NR_PROBES); nr_probes++) {
-		int err;
+		int err = arm(nr_probes);
 
-		memset(&probes[nr_probes], 0, sizeof(probes[nr_probes]));
-		probes[nr_probes].addr = (void *)execmem_bench_probed + nr_probes * STEP;
-		err = register_kprobe(&probes[nr_probes]);
 		if (err)
 			return err;
 	}
+	return 0;
+}
+
+static int flip(unsigned long number, unsigned long unused)
+{
+	if (number < nr_probes || number >= NR_PROBES)
+		return -EINVAL;
+	if (!probes[number].addr)
+		return arm(number);
+	disarm(number);
 	return 0;
 }
 
@@ -172,14 +199,20 @@ static int __init execmem_bench_init(void)
 	debugfs_create_file("hold", 0200, dir, hold, &bench_fops);
 	debugfs_create_file("pairs", 0200, dir, pairs, &bench_fops);
 	debugfs_create_file("probe", 0200, dir, probe, &bench_fops);
+	debugfs_create_file("flip", 0200, dir, flip, &bench_fops);
 	return 0;
 }
 module_init(execmem_bench_init);
 
 static void __exit execmem_bench_exit(void)
 {
+	unsigned long number;
+
 	debugfs_remove(dir);
-	probe(0, 0);
+	for (number = 0; number < NR_PROBES; number++) {
+		if (probes[number].addr)
+			disarm(number);
+	}
 	free_held();
 }
 module_exit(execmem_bench_exit);
