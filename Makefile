@@ -32,7 +32,7 @@ help:
 	@echo 'make bench       what executable memory costs, here and in other kernels; QUICK=1 does less'
 	@echo 'make check       checkpatch, kernel-doc, sparse and lint over the series and the scripts'
 	@echo 'make check-commits  each commit builds, boots and loads a module; resumes where it was interrupted'
-	@echo 'make drift       apply the series to every 6.1.y that Debian offers'
+	@echo 'make drift       apply the series to every 6.1.y that Debian offers, compile what it touches'
 	@echo 'make check-arch  compile the series for other architectures, boot x86_64 and arm64'
 	@echo 'make check-configs  compile what the series touches in the configurations of RISC-V that lack something'
 	@echo 'make qemu        QEMU with virtio-mem on RISC-V -> build/parts/qemu; make test uses it'
@@ -132,6 +132,6 @@ check-arch: tree
 	@/usr/bin/python3 -B -m pytest scripts/tests/arch.py
 
 clean:
-	@rm -rf build/out build/commits build/guest build/initramfs-* build/log build/series
+	@rm -rf build/out build/commits build/drift build/guest build/initramfs-* build/log build/series
 
 .PHONY: help setup parts tree refresh series kernel kernels qemu run test soak fuzz bench check check-commits drift check-configs check-arch clean

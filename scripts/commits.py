@@ -13,10 +13,12 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
-from lib import LINUX, TOP, Progress, die
+from lib import BUILD, LINUX, TOP, Progress, die
 
 PATCHES = TOP / "patches"
 SERIES = PATCHES / "series"
+# What scripts/drift found when it was last run
+TRIED = BUILD / "drift/tried.json"
 
 # What is the project's own; every other tracked file belongs to the series.
 OWN_FILES = {"README.md", "Makefile", "MAINTAINERS", "COPYING", "CONTRIBUTING.md", ".gitignore"}
@@ -72,6 +74,15 @@ def commit(tree, message, parent=None, author=NOBODY, repo=LINUX):
                   GIT_COMMITTER_NAME=name, GIT_COMMITTER_EMAIL=mail, GIT_COMMITTER_DATE=DATE)
     parents = ["-p", parent] if parent else []
     return git_line("commit-tree", tree, *parents, stdin=message.encode(), env=env, repo=repo)
+
+
+def check_out(revision, source):
+    """Brings another work tree of build/linux's repository to a commit; only files that
+    differ are written, so that little is built again."""
+    if not source.exists():
+        git("worktree", "prune")
+        git("worktree", "add", "--quiet", "--detach", source, revision)
+    git("reset", "--hard", "--quiet", revision, repo=source)
 
 
 def tree_of(revision):

@@ -33,6 +33,10 @@ class Config(NamedTuple):
         """Where the architecture's files are."""
         return f"arch/{ {'parisc64': 'parisc', 'x86_64': 'x86', 'i386': 'x86'}.get(self.arch, self.arch)}/"
 
+    def of(self, paths):
+        """Those that are no other architecture's."""
+        return [path for path in paths if path.startswith(self.directory) or not path.startswith("arch/")]
+
     def lines(self):
         return [f"CONFIG_{option}=y" for option in self.on.split()] + \
             [f"# CONFIG_{option} is not set" for option in self.off.split()]
@@ -167,11 +171,13 @@ class Build:
             status, compiled = self.make("-k", self.jobs(), *arguments, *objects)
         return objects, self.warnings(lines + more + compiled), not status
 
-    def complaints(self, paths, *arguments, strict=True):
-        """Compiles; the source files that the configuration has, and what is wrong."""
+    def complaints(self, paths, *arguments, strict=True, compare=True):
+        """Compiles; the source files that the configuration has, and what is wrong. A
+        warning of the base's is not, unless there is no base to compare with."""
+        paths = self.config.of(paths)
         try:
             objects, warnings, good = self.run(paths, *arguments, strict=strict)
-            if warnings:
+            if warnings and compare:
                 unpack_base()
                 # Of a header, the base gives one less for each file that is new.
                 base = Build(self.config, BASE, OUT / f"{self.config.name}-base", self.log, self.progress)
@@ -207,5 +213,4 @@ def new_log(name):
 def compile_touched(config, screen):
     """The source files that were compiled, and what is wrong."""
     log, progress = new_log(f"objects-{config.name}"), Progress(f"        {config.name}", screen)
-    paths = [path for path in touched() if path.startswith(config.directory) or not path.startswith("arch/")]
-    return Build(config, LINUX, OUT / config.name, log, progress).complaints(paths)
+    return Build(config, LINUX, OUT / config.name, log, progress).complaints(touched())

@@ -27,13 +27,26 @@ def git(repo, *args):
     return done.stdout.strip()
 
 
+# What scripts/objects.py asks of kbuild
+KBUILD = """
+allnoconfig:
+\t@mkdir -p $(O) && cp $(KCONFIG_ALLCONFIG) $(O)/.config
+prepare:
+kernel/%.o:
+\t@mkdir -p $(O)/kernel && $(CC) -c kernel/$*.c -o $(O)/$@
+"""
+
+
 def make_kernel(path, version="6.1.7", lines=60):
     """A directory that passes for Debian's kernel source."""
     path.mkdir()
     (path / ".gitignore").write_text("*.o\n.*\n\n#\n# Debian packaging: ignore\n#\n/*\n!/debian/\n")
     numbers = dict(zip(("VERSION", "PATCHLEVEL", "SUBLEVEL"), version.split(".")))
-    (path / "Makefile").write_text("".join(f"{k} = {v}\n" for k, v in numbers.items()))
+    (path / "Makefile").write_text("".join(f"{k} = {v}\n" for k, v in numbers.items()) + KBUILD)
+    (path / "scripts").mkdir()
+    (path / "scripts/Makefile.build").write_text("include $(srctree)/$(obj)/Makefile\n")
     (path / "kernel").mkdir()
+    (path / "kernel/Makefile").write_text("real-obj-y := kernel/fork.o kernel/old.o\n")
     (path / "kernel/fork.c").write_text("".join(f"int line_{n};\n" for n in range(lines)))
     (path / "kernel/old.c").write_text("int old;\n")
     return path
@@ -55,8 +68,9 @@ class Project:
     def __init__(self, top, kernel):
         self.top, self.kernel, self.linux = top, kernel, top / "build/linux"
         (top / "scripts").mkdir(parents=True)
-        for name in ("series", "drift", "commits.py", "lib.py"):
+        for name in ("series", "drift", "commits.py", "lib.py", "machine.py", "objects.py"):
             shutil.copy(REPOSITORY / "scripts" / name, top / "scripts")
+        shutil.copytree(REPOSITORY / "scripts/config", top / "scripts/config")
         (top / "patches").mkdir()
         (top / "patches/cover-letter.txt").write_text("A subject\n\nWhat it is about.\n")
 
@@ -346,6 +360,7 @@ def test_export_applies_with_git_am(project, tmp_path):
     target = make_repository(project.kernel, tmp_path / "target")
     git(target, "am", "--quiet", *mails[1:])
     assert git(target, "rev-parse", "HEAD^{tree}") == git(project.linux, "rev-parse", "HEAD^{tree}")
+    assert "Base:" not in git(target, "log")
 
 
 def test_export_onto_a_tree_with_local_commits(project, tmp_path):
@@ -361,7 +376,9 @@ def test_export_onto_a_tree_with_local_commits(project, tmp_path):
     project.ok("tree")
     project.ok("export", SIGNOFF="Some One <some@example.org>")
     assert git(mine, "rev-parse", "HEAD") == head and git(mine, "status", "--porcelain") == ""
-    git(mine, "am", "--quiet", *sorted((project.top / "build/series").glob("*.patch"))[1:])
+    cover, *mails = sorted((project.top / "build/series").glob("*.patch"))
+    assert f"Base: Linux 6.1.7, commit {head}\n" in cover.read_text()
+    git(mine, "am", "--quiet", *mails)
     assert git(mine, "rev-parse", "HEAD^{tree}") == git(project.linux, "rev-parse", "HEAD^{tree}")
     assert (mine / "kernel/local.c").exists() and "forty" in (mine / "kernel/fork.c").read_text()
 
@@ -383,11 +400,13 @@ def test_a_local_commit_in_the_way_is_told_apart(project, tmp_path):
     assert "mm/second.c is listed as a new file, but Linux 6.1.7 has it" in project.refused("tree")
 
 
-def test_drift_tells_clean_offset_fuzz_and_conflict(project, tmp_path):
-    """On versions that build/linux knows already, as if they had been fetched."""
+def test_drift(project, tmp_path):
+    """Clean, offset, fuzz, conflict and what does not compile are told apart, on versions that
+    build/linux knows already, as if they had been fetched; and the mails say where all is well."""
     fork = (project.kernel / "kernel/fork.c").read_text()
     versions = {"6.1.1-1": fork, "6.1.2-3": "int above;\n" * 7 + fork,
-                "6.1.3-1": fork.replace("line_42;", "forty_second;"), "6.1.10-1": fork.replace("line_40;", "fortieth;")}
+                "6.1.3-1": fork.replace("line_42;", "forty_second;"), "6.1.4-1": fork + "int fork(;\n",
+                "6.1.10-1": fork.replace("line_40;", "fortieth;")}
 
     def drift(*offered):
         fake = tmp_path / "bin/apt-cache"
@@ -402,17 +421,35 @@ def test_drift_tells_clean_offset_fuzz_and_conflict(project, tmp_path):
         (project.linux / "kernel/fork.c").write_text(content)
         git(project.linux, "commit", "--quiet", "--all", "--allow-empty", "-m", f"Linux {version}")
         git(project.linux, "update-ref", f"refs/drift/{version}", "HEAD")
-    done = drift("6.1.10-1", "6.1.3-1", "6.1.2-3", "6.1.2-1", "6.1.1-1")
+    done = drift("6.1.10-1", "6.1.4-1", "6.1.3-1", "6.1.2-3", "6.1.2-1", "6.1.1-1")
     assert done.returncode == 1, done.stderr
     table = done.stdout[done.stdout.index("\n6.1.1-1"):].split("\n")
-    assert table[1].split() == ["6.1.1-1", "6.1.2-3", "6.1.3-1", "6.1.10-1", "patch"]
-    assert table[2].split() == ["clean", "offset", "fuzz", "conflict", "0002-kernel-change-two-places.patch"]
-    assert "2 of 3 patches are clean on all" in table[3]
+    assert table[1].split() == ["6.1.1-1", "6.1.2-3", "6.1.3-1", "6.1.4-1", "6.1.10-1", "patch"]
+    assert table[2].split() == ["clean", "offset", "fuzz", "clean", "conflict", "0002-kernel-change-two-places.patch"]
+    assert table[3].split()[:5] == ["compiles", "compiles", "compiles", "fails", "fails"]
+    assert "2 of 3 patches are clean on all" in table[4]
     assert "6.1.3-1: 0002-kernel-change-two-places.patch: fuzz: kernel/fork.c at line 40\n" in done.stdout
     assert "6.1.10-1: 0002-kernel-change-two-places.patch: conflict: hunk 2 of kernel/fork.c\n" in done.stdout
+    assert "6.1.4-1: kernel/fork.c: error: " in done.stdout
+    assert drift("6.1.4-1").returncode == 1
     assert drift("6.1.3-1", "6.1.1-1").returncode == 0
     done = drift()
     assert done.returncode == 1 and "offers no linux-source-6.1" in done.stderr and "Traceback" not in done.stderr
+
+    def exported():
+        project.ok("export")
+        return [mail.read_text() for mail in sorted((project.top / "build/series").glob("*.patch"))]
+
+    git(project.linux, "checkout", "--quiet", "series")
+    cover, _, moved, fine = exported()
+    assert "Base: Linux 6.1.7\nApplies and compiles on: 6.1.1-1, 6.1.3-1 (with fuzz)\n" in cover
+    assert "\n---\nBase: Linux 6.1.7\nApplies and compiles on: 6.1.1-1, 6.1.3-1 (with fuzz)\n" in moved
+    assert "\n---\nBase: Linux 6.1.7\nApplies and compiles on: 6.1.1-1, 6.1.3-1\n" in fine
+    # What was tried was another series.
+    (project.top / "mm/second.c").write_text("int changed;\n")
+    project.ok("tree")
+    for mail in exported():
+        assert "Base: Linux 6.1.7\n" in mail and "compiles on" not in mail
 
 
 def test_real_series(tmp_path):
