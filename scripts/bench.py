@@ -45,7 +45,7 @@ class Kernel(NamedTuple):
     out: Path               # has the initramfs, too
     append: str = ""
     image: Path | None = None
-    has: tuple = ("modules",)   # "time": it is one of those that the longest run is for
+    has: tuple = ("modules",)   # "time": it is one of the two that the longest run is for
 
     def bootable(self):
         return (self.image or self.out / "arch/riscv/boot/Image").exists()
@@ -59,7 +59,7 @@ KERNELS = [
     Kernel("rox=1", "the series", RV64, has=("modules", "hotplug", "time")),
     Kernel("no hotplug", "the series, configured without memory hotplug", BUILD / "out/nohotplug"),
     Kernel("6.12", "the source of Debian 13's kernel, in the configuration of rox=1", BUILD / "out/linux-6.12",
-           has=("modules", "hotplug", "time")),
+           has=("modules", "hotplug")),
     Kernel("Debian 13", "as shipped, in a distribution's configuration: all memory is cleared when it is allocated,"
            " lists and user copies are checked, and there are the function tracer, security modules, KFENCE and NUMA,"
            " but not CONFIG_DEBUG_VM. Without modules of ours", BASE, image=PARTS / "linux-trixie/Image", has=()),

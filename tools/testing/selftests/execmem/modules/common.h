@@ -9,6 +9,9 @@
 #include <linux/kprobes.h>
 #include <linux/uaccess.h>
 
+/* Instructions of execmem_bench to put kprobes on */
+extern char execmem_bench_probed[];
+
 /*
  * Returns kallsyms_lookup_name(), for what a module is not given; NULL if it cannot be
  * had. It is not exported, but a kprobe resolves any name.

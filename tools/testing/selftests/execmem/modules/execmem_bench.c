@@ -29,7 +29,6 @@
 #define STEP		4U	/* bytes of an instruction */
 
 /* None of them is one that kprobes simulate: each needs a slot */
-extern char execmem_bench_probed[];
 asm(".pushsection .text\n"
 	".balign 4\n"
 	".type execmem_bench_probed, @function\n"
