@@ -30,7 +30,7 @@ help:
 	@echo 'make soak        load and unload at random, half an hour on each of two kernels; memory hotplug'
 	@echo 'make fuzz        have libFuzzer choose the operations on the records of executable memory'
 	@echo 'make bench       what executable memory costs, here and in other kernels; QUICK=1 does less'
-	@echo 'make check       checkpatch, kernel-doc, sparse and lint over the series and the scripts'
+	@echo 'make check       checkpatch, kernel-doc, Sphinx, sparse and lint over the series and the scripts'
 	@echo 'make check-commits  each commit builds, boots and loads a module; resumes where it was interrupted'
 	@echo 'make drift       apply the series to every 6.1.y that Debian offers, compile what it touches'
 	@echo 'make check-arch  compile the series for other architectures, boot x86_64 and arm64'
