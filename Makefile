@@ -110,7 +110,6 @@ bench: tree parts
 	@QUICK=$(QUICK) scripts/bench.py
 
 check: tree
-	@scripts/build rv64
 	@scripts/check
 
 check-commits: kernel parts

@@ -157,8 +157,8 @@ class Build:
                 found.append(line)
         return found
 
-    def run(self, paths, *arguments, strict=True):
-        """Compiles; the objects, the warnings, and whether all went well."""
+    def compile(self, paths, *arguments, strict=True):
+        """Compiles; the objects, what was said, and whether all went well."""
         lines = self.configure(strict)
         status, more = self.make("prepare")
         if status:
@@ -169,7 +169,12 @@ class Build:
         status, compiled = 0, []
         if objects:
             status, compiled = self.make("-k", self.jobs(), *arguments, *objects)
-        return objects, self.warnings(lines + more + compiled), not status
+        return objects, lines + more + compiled, not status
+
+    def run(self, paths, *arguments, strict=True):
+        """The same, with only the warnings of what was said."""
+        objects, lines, good = self.compile(paths, *arguments, strict=strict)
+        return objects, self.warnings(lines), good
 
     def complaints(self, paths, *arguments, strict=True, compare=True):
         """Compiles; the source files that the configuration has, and what is wrong. A
