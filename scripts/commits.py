@@ -13,12 +13,14 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
-from lib import BUILD, LINUX, TOP, Progress, die
+from lib import BUILD, LINUX, TOP, Progress, die, write_file
 
 PATCHES = TOP / "patches"
 SERIES = PATCHES / "series"
 # What scripts/drift found when it was last run
 TRIED = BUILD / "drift/tried.json"
+BASE = BUILD / "base"
+MADE_OF = ".made-of"    # In a source without git, says what it is
 
 # What is the project's own; every other tracked file belongs to the series.
 OWN_FILES = {"README.md", "Makefile", "MAINTAINERS", "COPYING", "CONTRIBUTING.md", ".gitignore"}
@@ -94,6 +96,18 @@ def root_commit(revision="HEAD"):
     if len(roots) != 1:
         die("build/linux has more than one root commit; it must have one: the base kernel")
     return roots[0]
+
+
+def unpack_base():
+    """Has BASE be the source that the series is applied to, without git."""
+    tree = tree_of(root_commit())
+    if (BASE / MADE_OF).exists() and (BASE / MADE_OF).read_text() == tree:
+        return
+    shutil.rmtree(BASE, ignore_errors=True)
+    BASE.mkdir(parents=True)
+    with subprocess.Popen(["git", "-C", LINUX, "archive", tree], stdout=subprocess.PIPE) as archive:
+        subprocess.run(["tar", "-x", "-C", BASE], stdin=archive.stdout, check=True)
+    write_file(BASE / MADE_OF, tree.encode())
 
 
 class Applied(NamedTuple):

@@ -12,12 +12,11 @@ import subprocess
 from pathlib import Path
 from typing import NamedTuple
 
-from commits import git_line, root_commit
+from commits import BASE, git_line, root_commit, unpack_base
 from lib import BUILD, LINUX, LOG, Progress, kernel_make, write_file
 from machine import configuration, machine_of
 
 OUT = BUILD / "out/objects"
-BASE = OUT / "base"             # the base's source, unpacked when it is needed
 
 
 class Config(NamedTuple):
@@ -194,18 +193,6 @@ class Build:
         if not good and not found:
             found = [f"make failed, see {os.path.relpath(self.log)}"]
         return [path for path in paths if str(Path(path).with_suffix(".o")) in objects], found
-
-
-def unpack_base():
-    commit = root_commit()
-    marker = BASE / ".commit"
-    if marker.exists() and marker.read_text() == commit:
-        return
-    subprocess.run(["rm", "-rf", BASE], check=True)
-    BASE.mkdir(parents=True)
-    with subprocess.Popen(["git", "-C", LINUX, "archive", commit], stdout=subprocess.PIPE) as archive:
-        subprocess.run(["tar", "-x", "-C", BASE], stdin=archive.stdout, check=True)
-    marker.write_text(commit)
 
 
 def new_log(name):
