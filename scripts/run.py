@@ -10,8 +10,9 @@ import re
 import sys
 import time
 
-from guest import Guest, GuestError
+from guest import Guest
 from lib import BUILD, die
+from tour import check, run, show, tour
 
 # Where the data of modules is, and all text, as the page-table dump calls it. The cache
 # begins behind the kernel's own text, and goes on in the window of modules.
@@ -24,22 +25,6 @@ SHELL = """
 A shell in the guest. 'exit' powers off; Ctrl-A c switches to QEMU's monitor and
 back, Ctrl-A x quits at once.
 """
-
-
-def check(good, what):
-    """A section fails with a line that says what is not as it should be."""
-    if not good:
-        raise GuestError(what)
-
-
-def show(guest, command):
-    """Run a command as a person would type it, and show what it prints."""
-    print(f"$ {command}")
-    text = guest.output(command)
-    plain = re.sub(r"\x1b\[[0-9;]*m", "", text)
-    if text:
-        print(text if sys.stdout.isatty() else plain)
-    return plain
 
 
 def in_text_areas(line):
@@ -151,45 +136,12 @@ if NAME == "rv64":
                  ("The same memory, removed", hot_remove)]
 
 
-def tour(guest):
-    failed = []
-    for number, (title, section) in enumerate(SECTIONS, 1):
-        print(f"\n== {number}. {title}\n", flush=True)
-        try:
-            section(guest)
-        except GuestError as error:
-            failed.append(title)
-            print(f"FAILED: {error}", flush=True)
-            if guest.lost:
-                raise
-    return failed
-
-
 def main():
     if NAME not in DATA_AREA:
         die(f"there is no tour of '{NAME}' (only of {', '.join(DATA_AREA)})")
     with Guest("run", BUILD / "out" / NAME, ports=int(NAME == "rv64"),
                append="memhp_default_state=online_movable" if NAME == "rv64" else "") as guest:
-        failed = tour(guest)
-        if guest.faults:
-            failed.append("a quiet console")
-            print(f"\nFAILED: the kernel complained: {guest.faults[0]}")
-        if sys.stdin.isatty() and sys.stdout.isatty():
-            print(SHELL)
-            guest.interact()
-        else:
-            guest.power_off()
-    print()
-    if failed:
-        die(f"failed: {', '.join(failed)}; the console is in {guest.log}")
-    print(f"All {len(SECTIONS)} sections succeeded.")
+        tour(guest, SECTIONS, SHELL)
 
 
-try:
-    main()
-except GuestError as error:
-    for line in error.console:
-        print(f"| {line}")
-    die(str(error))
-except KeyboardInterrupt:
-    die("interrupted")
+run(main)
