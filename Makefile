@@ -35,6 +35,8 @@ help:
 	@echo 'make drift       apply the series to every 6.1.y that Debian offers, compile what it touches'
 	@echo 'make check-arch  compile the series for other architectures, boot x86_64 and arm64'
 	@echo 'make check-configs  compile what the series touches in the configurations of RISC-V that lack something'
+	@echo 'make deb         the kernel as Debian packages, with its own bindeb-pkg -> build/deb'
+	@echo 'make debian      boot Debian 13, with the kernel from its package: systemd, then a login prompt'
 	@echo 'make qemu        QEMU with virtio-mem on RISC-V -> build/parts/qemu; make test uses it'
 	@echo 'make tree        base kernel + patches/series -> build/linux, one commit a line'
 	@echo 'make refresh     changed commits in build/linux -> patches/ and the new files'
@@ -100,6 +102,15 @@ fuzz: tree
 	@build/out/areas/areas_fuzz -max_total_time=$(or $(SECONDS),300) -max_len=1024 -len_control=0 -timeout=30 \
 		-print_final_stats=1 -artifact_prefix=build/fuzz/ build/fuzz/corpus
 
+deb: tree
+	@scripts/setup deb
+	@scripts/build --deb debian
+
+debian: deb
+	@scripts/setup debian
+	@scripts/fetch opensbi debian
+	@scripts/debian.py
+
 # A kernel of Debian's that cannot be had is left out.
 bench: tree parts
 	@scripts/setup qemu bench
@@ -131,6 +142,6 @@ check-arch: tree
 	@/usr/bin/python3 -B -m pytest scripts/tests/arch.py
 
 clean:
-	@rm -rf build/out build/commits build/drift build/guest build/initramfs-* build/log build/series
+	@rm -rf build/out build/commits build/drift build/guest build/initramfs-* build/log build/series build/deb build/debian
 
-.PHONY: help setup parts tree refresh series kernel kernels qemu run test soak fuzz bench check check-commits drift check-configs check-arch clean
+.PHONY: help setup parts tree refresh series kernel kernels qemu run test soak fuzz deb debian bench check check-commits drift check-configs check-arch clean

@@ -102,8 +102,9 @@ class Guest:
     """One boot. Use it as a context manager: the boot always ends with it."""
 
     def __init__(self, name, out, mmu=None, harts=4, memory="512M", ports=0, append="", devices=(),
-                 boot_limit=BOOT_LIMIT, image=None, initramfs=None):
-        """image, initramfs: others than those of out."""
+                 boot_limit=BOOT_LIMIT, image=None, initramfs=None, disk=None):
+        """image, initramfs: others than those of out; disk: the root file system, in
+        place of an initramfs."""
         self.log = LOG / f"{name}.log"
         self.faults = []
         self.expected = False
@@ -115,7 +116,8 @@ class Guest:
         self.log.parent.mkdir(parents=True, exist_ok=True)
         self.logfile = open(self.log, "w", encoding="utf-8", errors="replace")
         try:
-            command = self.command(pathlib.Path(out), image, initramfs, mmu, harts, memory, ports, append, devices)
+            command = self.command(pathlib.Path(out), image, initramfs, disk, mmu, harts, memory, ports, append,
+                                   devices)
             self.logfile.write("# " + " ".join(command) + "\n")
             self.child = pexpect.spawn(command[0], command[1:], encoding="utf-8",
                                        codec_errors="replace", timeout=BOOT_LIMIT, echo=False)
@@ -126,7 +128,7 @@ class Guest:
             self.close()
             raise
 
-    def command(self, out, image, initramfs, mmu, harts, memory, ports, append, devices):
+    def command(self, out, image, initramfs, disk, mmu, harts, memory, ports, append, devices):
         machine = machine_of(out.name)
         qemu = machine.qemu
         if mmu and not os.environ.get("QEMU"):
@@ -135,7 +137,7 @@ class Guest:
         initramfs = initramfs or BUILD / f"initramfs-{out.name}.cpio.gz"
         if not shutil.which(qemu):
             raise GuestError(f"no emulator {qemu}: run 'make', or set QEMU=")
-        for file in (image, initramfs, machine.firmware):
+        for file in (image, disk or initramfs, machine.firmware):
             if file and not file.exists():
                 raise GuestError(f"no {file}: run 'make'")
         arguments = [f"console={machine.console}", "oops=panic", "panic=-1", append]
@@ -143,7 +145,14 @@ class Guest:
             qemu, *machine.options, "-smp", str(harts), "-m", memory, "-nodefaults", "-no-reboot",
             "-display", "none", "-serial", "mon:stdio",
             "-qmp", f"unix:{self.runtime}/qmp,server=on,wait=off",
-            "-device", "virtio-rng-pci", "-kernel", str(image), "-initrd", str(initramfs)]
+            "-device", "virtio-rng-pci", "-kernel", str(image)]
+        if disk:
+            # What QEMU has written is in the file once it has ended, synchronised or not.
+            command += ["-drive", f"file={disk},format=raw,if=none,id=disk,cache=unsafe",
+                        "-device", "virtio-blk-pci,drive=disk"]
+            arguments.append("root=/dev/vda rw")
+        else:
+            command += ["-initrd", str(initramfs)]
         if machine.firmware:
             command += ["-bios", str(machine.firmware)]
         if mmu:
@@ -164,24 +173,30 @@ class Guest:
             # What QEMU said, which is why.
             self.child.expect([pexpect.EOF, pexpect.TIMEOUT], timeout=1)
             self.give_up(f"{error}: {self.tail(1)[0]}")
-        self.read_until(re.compile("guest: ready"), limit, self.boot_lines.append)
+        self.get_shell(limit)
         # The shell's own echo and prompts would mix with what commands print.
         self.child.send("stty -echo; PS1=; PS2=\n")
         self.run("true")
 
-    def read_until(self, end, limit, on_line=None):
-        """Hand each console line to on_line until one matches, and return the match."""
+    def get_shell(self, limit):
+        """Wait until there is a shell on the console."""
+        self.read_until("guest: ready", limit, self.boot_lines.append)
+
+    def read_until(self, end, limit, on_line=None, prompt=False):
+        """Hand each console line to on_line until one matches, and return the match. A
+        prompt does not end its line."""
         deadline = time.monotonic() + limit
         panic = None
+        patterns = ["([^\n]*)\n"] + [f"([^\n]*{end})"] * prompt
         while True:
             try:
-                self.child.expect("([^\n]*)\n", timeout=max(deadline - time.monotonic(), 0.1))
+                self.child.expect(patterns, timeout=max(deadline - time.monotonic(), 0.1))
             except pexpect.TIMEOUT:
                 self.give_up(panic or f"no answer within {limit} s")
             except pexpect.EOF:
                 self.give_up(panic or "QEMU ended early")
             line = self.child.match.group(1).rstrip("\r")
-            match = end.search(line)
+            match = re.search(end, line)
             if match:
                 return match
             if mark := EXPECTED.search(line):
@@ -221,7 +236,7 @@ class Guest:
                 on_line(line)
 
         self.child.send(f"{command}{'; ' if reads else chr(10)}echo \"<{self.count}:$?>\"\n")
-        match = self.read_until(re.compile(rf"<{self.count}:(\d+)>"), limit, keep)
+        match = self.read_until(rf"<{self.count}:(\d+)>", limit, keep)
         return int(match.group(1)), lines
 
     def output(self, command, limit=COMMAND_LIMIT):

@@ -1,0 +1,218 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-only
+"""Debian 13 on the patched kernel, from its package, to a login prompt under systemd.
+
+debian.py: makes build/debian/root.ext4 from what `scripts/fetch debian` and
+`scripts/build --deb debian` have made: a guest installs the packages, Debian's once and
+the kernel's whenever it is another. Then it boots the kernel that is installed there,
+logs in and shows what systemd does with it. On a terminal it ends at the login prompt;
+elsewhere it powers off, and the exit status says whether every section succeeded.
+"""
+
+import gzip
+import hashlib
+import re
+import subprocess
+
+from guest import Guest, GuestError
+from lib import BUILD, Progress, die, write_file
+from tour import check, run, show, tour
+
+OUT = BUILD / "out/debian"
+UNPACKED = BUILD / "parts/debian.ext4"
+ROOT = BUILD / "debian/root.ext4"
+IMAGE = BUILD / "debian/Image"
+# Which kernel package ROOT has; without it, ROOT is not finished.
+INSTALLED = BUILD / "debian/installed"
+E2FSPROGS = "/sbin"     # which a user may not have in PATH
+
+BOOT_LIMIT = 600        # seconds to the login prompt; it takes less than a minute on an idle machine
+INSTALL_LIMIT = 3600
+# dpkg unpacks and configures each of so many packages
+PACKAGES = 154
+
+PREPARE = [
+    "export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C DEBIAN_FRONTEND=noninteractive",
+    "mount -t proc proc /proc",
+    "mount -t sysfs sysfs /sys",
+    "mount -t tmpfs tmpfs /run",
+    "ln -s /proc/self/fd /dev/fd",
+]
+# What scripts of packages expect before all of them are there; no service starts
+BEFORE = [
+    "ln -s mawk /usr/bin/awk",
+    "cp /usr/share/base-passwd/passwd.master /etc/passwd",
+    "cp /usr/share/base-passwd/group.master /etc/group",
+    r"printf '#!/bin/sh\nexit 101\n' > /usr/sbin/policy-rc.d",
+    "chmod +x /usr/sbin/policy-rc.d",
+]
+AFTER = [
+    "rm /usr/sbin/policy-rc.d",
+    "apt-get clean",
+    "echo debian > /etc/hostname",
+    "echo 127.0.0.1 localhost debian > /etc/hosts",
+    "passwd -d root",
+]
+
+FAREWELL = """
+The login prompt follows: log in as root, there is no password. 'poweroff' ends the
+machine, and what was changed on its disk stays; Ctrl-A c switches to QEMU's monitor and
+back, Ctrl-A x quits at once.
+"""
+
+
+class Installer(Guest):
+    """The first process is a shell; systemd does not run yet."""
+
+    def get_shell(self, limit):
+        self.read_until("Run /bin/sh as init process", limit)
+
+
+class Debian(Guest):
+    """Logs in at the prompt."""
+
+    def get_shell(self, limit):
+        self.read_until("debian login: ", limit, self.boot_lines.append, prompt=True)
+        self.child.send("root\n")
+        self.read_until("root@debian:~# ", limit, prompt=True)
+        # In place of bash, which edits lines.
+        self.child.send("exec sh\n")
+        self.read_until("# ", limit, prompt=True)
+
+    def interact(self):
+        self.child.logfile_read = None
+        self.child.send("exit\n")
+        self.child.interact(escape_character=None)
+        self.lost = "it was left to a person"
+
+    def power_off(self):
+        self.child.send("poweroff\n")
+        self.read_until("reboot: Power down", BOOT_LIMIT)
+        self.lost = "it was powered off"
+
+
+def e2fs(program, *arguments):
+    """A program of e2fsprogs; debugfs has no exit status that says anything."""
+    return subprocess.run([f"{E2FSPROGS}/{program}", *arguments], capture_output=True, text=True, check=True).stdout
+
+
+def installed():
+    """What ROOT has, if it is finished."""
+    return INSTALLED.read_text() if ROOT.exists() and INSTALLED.exists() else None
+
+
+def install(package):
+    """Make ROOT, or install another kernel in it; an interrupted run leaves what was there."""
+    new = ROOT.with_suffix(".new")
+    source = ROOT if installed() else UNPACKED
+    if not source.exists():
+        die(f"there is no {source}: run `scripts/fetch debian`")
+    ROOT.parent.mkdir(exist_ok=True)
+    subprocess.run(["cp", "--sparse=always", source, new], check=True)
+    e2fs("debugfs", "-w", "-R", f"write {package} kernel.deb", str(new))
+    progress = Progress("installing Debian's packages" if source == UNPACKED else "installing the kernel's package")
+    with Installer("debian-install", OUT, memory="1G", append="init=/bin/sh", disk=new, boot_limit=BOOT_LIMIT) as guest:
+        for command in PREPARE:
+            guest.output(command)
+        if source == UNPACKED:
+            for command in BEFORE:
+                guest.output(command)
+            steps = 0
+
+            def count(line):
+                nonlocal steps
+                steps += line.startswith(("Unpacking ", "Setting up "))
+                progress.show(f"{steps} of about {2 * PACKAGES} steps")
+
+            packages = "/var/cache/apt/archives/*.deb"
+            status, lines = guest.run(f"dpkg --install --force-depends {packages} </dev/null", INSTALL_LIMIT, count)
+            check(not status, f"dpkg failed: {' '.join(lines[-3:])}")
+            for command in AFTER:
+                guest.output(command)
+        guest.output("dpkg --install /kernel.deb </dev/null", INSTALL_LIMIT)
+        incomplete = guest.output("rm /kernel.deb; dpkg --audit")
+        check(not incomplete, f"dpkg says: {incomplete}")
+        # The shell runs from files that were replaced, which keep the disk busy until it does not.
+        guest.output("exec env PS1= PS2= sh")
+        guest.output("mount -o remount,ro /")
+        guest.power_off()
+    if guest.faults:
+        raise GuestError(f"the kernel complained: {guest.faults[0]}; the console is in {guest.log}")
+    progress.done()
+    INSTALLED.unlink(missing_ok=True)
+    new.rename(ROOT)
+    compressed = new.with_name("vmlinuz")
+    e2fs("debugfs", "-R", f"dump /boot/vmlinuz-{release()} {compressed}", str(ROOT))
+    write_file(IMAGE, gzip.decompress(compressed.read_bytes()))
+    compressed.unlink()
+
+
+def release():
+    return (OUT / "include/config/kernel.release").read_text().strip()
+
+
+def system(guest):
+    show(guest, "grep PRETTY_NAME /etc/os-release")
+    check(show(guest, "uname -r") == release(), "this is not the packaged kernel")
+    text = show(guest, "dpkg --search /boot/vmlinuz-$(uname -r)")
+    check(text.startswith(f"linux-image-{release()}:"), "no package has the kernel")
+
+
+def services(guest):
+    guest.output("systemctl is-system-running --wait", BOOT_LIMIT)
+    show(guest, "systemctl is-system-running")
+    check(not show(guest, "systemctl --failed --no-legend"), "services have failed")
+    show(guest, "systemctl --no-legend --no-pager --plain list-units --type=service --state=running")
+
+
+def bpf(guest):
+    programs = re.findall(r"name (sd_\w+) .*(?:\n\t.*)*?\bjited (\d+)B", guest.output("bpftool prog show"))
+    check({"sd_fw_ingress", "sd_devices"} <= {name for name, _ in programs},
+          "systemd has no BPF programs, or they are not compiled")
+    show(guest, "bpftool prog show | grep 'name sd_' | cut -d ' ' -f 2-5 | sort | uniq -c")
+    text = show(guest, "head -7 /sys/kernel/debug/execmem")
+    check(int(re.search(r"^bpf +(\d+)", text, re.M)[1]) >= len(programs), "BPF programs cannot be seen")
+
+
+def guarded(guest):
+    ping = "ping -c 1 127.0.0.1"
+    show(guest, f"systemd-run --quiet --pipe {ping}")
+    command = f"systemd-run --quiet --pipe -p IPAddressDeny=any {ping}"
+    print(f"$ {command}")
+    status, lines = guest.run(command)
+    print(*lines, sep="\n")
+    check(status and " 0 received" in " ".join(lines), "nothing keeps the service from the network")
+
+
+def module(guest):
+    show(guest, "modprobe overlay")
+    show(guest, "lsmod | grep -w overlay")
+    text = show(guest, "head -7 /sys/kernel/debug/execmem")
+    check(re.search(r"^module-text +[1-9]", text, re.M), "the module's text cannot be seen")
+    show(guest, "modprobe --remove overlay")
+
+
+SECTIONS = [
+    ("Debian, and the kernel from its package", system),
+    ("systemd", services),
+    ("The BPF programs with which systemd guards services", bpf),
+    ("A service with the network, and one without", guarded),
+    ("A module, found and loaded by modprobe", module),
+]
+
+
+def main():
+    packages = list((BUILD / "deb").glob("linux-image-*.deb"))
+    if len(packages) != 1:
+        die("there is no kernel package in build/deb: run `make deb`")
+    made_of = hashlib.sha256(packages[0].read_bytes()).hexdigest()
+    if installed() != made_of:
+        install(packages[0])
+        write_file(INSTALLED, made_of.encode())
+    progress = Progress("booting Debian")
+    with Debian("debian", OUT, memory="1G", image=IMAGE, disk=ROOT, boot_limit=BOOT_LIMIT) as guest:
+        progress.done("logged in")
+        tour(guest, SECTIONS, FAREWELL)
+
+
+run(main)
