@@ -54,7 +54,6 @@
 #define LIVE_PROBES	100
 #define LIVE_MODULES	20
 #define MAX_INSNS	4096
-#define MIB		(1024UL * 1024)
 
 static bool pauses;
 /* Not in the first round of some work, which is not like the others. */
@@ -319,7 +318,8 @@ static void bench_calls(size_t programs, size_t nr, unsigned int modules)
 			bpf_run(fds[i]);
 		/* Reading this runs text of the module. */
 		for (copy = 0; copy < modules; copy++) {
-			snprintf(path, sizeof(path), "/sys/module/%s/parameters/answer", copy_name(copy));
+			snprintf(path, sizeof(path), "/sys/module/%s/parameters/answer",
+				 copy_name(copy));
 			if (read_long(path) != TARGET_ANSWER)
 				die("%s has a wrong value", path);
 		}

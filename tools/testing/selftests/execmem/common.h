@@ -41,6 +41,9 @@
 #define TARGET_ANSWER	42
 
 /* Nothing but a test calls it, and its first instruction needs a slot. */
+#define MIB		(1024UL * 1024)
+#define GIB		(1024 * MIB)
+
 #define PROBED_SYSCALL	"sys_getppid"
 
 /* One line of /sys/kernel/debug/kernel_page_tables. */

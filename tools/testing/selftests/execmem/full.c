@@ -209,7 +209,8 @@ static void test_all_back(const struct usage *before)
 
 	fd = bpf_load(TARGET_ANSWER);
 	image = bpf_address(fd);
-	ksft_test_result(bpf_run(fd) == TARGET_ANSWER && image >= bpf_window_start() && image < bpf_window_end(),
+	ksft_test_result(bpf_run(fd) == TARGET_ANSWER &&
+			 image >= bpf_window_start() && image < bpf_window_end(),
 			 "a program is compiled again\n");
 	close(fd);
 

@@ -19,7 +19,6 @@
 #include "common.h"
 #include "memory.h"
 
-#define MIB		0x100000UL
 #define DATA_MAX	(128 * MIB)
 #define WORK		(8 * MIB)
 #define WORKERS		2

@@ -23,7 +23,6 @@
 #include "common.h"
 #include "memory.h"
 
-#define MIB		0x100000UL
 #define DRIVER		"pci_ram "
 
 static int main_in_range(char **args);

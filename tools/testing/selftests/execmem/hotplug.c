@@ -19,7 +19,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
-#include <link.h>
+#include <linux/elf.h>
 #include <signal.h>
 #include <stdint.h>
 #include <string.h>
@@ -34,8 +34,6 @@
 #include "common.h"
 #include "memory.h"
 
-#define MIB		(1UL << 20)
-#define GIB		(1UL << 30)
 #define CYCLES		100U
 /* How often memory comes and goes at least while others run. */
 #define RACES		3U
@@ -102,7 +100,7 @@ static bool state_is(const struct state *before)
 		    now.blocks == before->blocks && !strcmp(now.iomem, before->iomem);
 
 	if (!same)
-		ksft_print_msg("MemTotal %lu kB, was %lu; %lu tables, were %lu; %zu blocks, were %zu; iomem %s\n",
+		ksft_print_msg("now/before: %lu/%lu kB, %lu/%lu tables, %zu/%zu blocks; iomem %s\n",
 			       now.total >> 10, before->total >> 10, now.tables, before->tables,
 			       now.blocks, before->blocks,
 			       strcmp(now.iomem, before->iomem) ? "differs" : "is the same");
@@ -147,7 +145,8 @@ static void main_cycles(unsigned int cycles)
 	for (i = 0; i < cycles; i++)
 		cycle(unused.start + (i % 4) * block, (1 + i % 8) * block);
 
-	ksft_test_result(state_is(&before), "%u times added and removed: ranges, blocks and page tables are as before\n",
+	ksft_test_result(state_is(&before),
+			 "%u times added and removed: ranges, blocks and page tables are as before\n",
 			 cycles);
 	ksft_test_result(free_is_back(&before, cycles),
 			 "%u times added and removed: all memory is free again\n", cycles);
@@ -255,7 +254,8 @@ static void main_order(void)
 	ksft_test_result(pfn_is_known(last - PAGE_SIZE) && hotplug_number("high_memory") >= last,
 			 "the higher range moves max_pfn and high_memory\n");
 	must("add", unused.start, block);
-	ksft_test_result(pfn_is_known(last - PAGE_SIZE), "a lower one does not move max_pfn back\n");
+	ksft_test_result(pfn_is_known(last - PAGE_SIZE),
+			 "a lower one does not move max_pfn back\n");
 	ksft_test_result(hotplug_number("high_memory") >= last,
 			 "nor high_memory\n");
 	must("remove", unused.start, block);
@@ -283,12 +283,14 @@ static void main_end(void)
 
 	ksft_set_plan(5);
 	online_as("offline");
-	ksft_test_result(!hotplug("add", end - GIB, GIB), "the last GiB, up to %#lx, is added\n", end);
+	ksft_test_result(!hotplug("add", end - GIB, GIB),
+			 "the last GiB, up to %#lx, is added\n", end);
 	err = hotplug("add", end, block);
 	ksft_test_result(err == E2BIG, "the block behind it is refused with E2BIG\n");
 	ksft_test_result(!hotplug("remove", end - GIB, GIB), "the last GiB is removed\n");
 	err = hotplug("add", end - block, 2 * block);
-	ksft_test_result(err == E2BIG, "a range that reaches beyond the end is refused with E2BIG\n");
+	ksft_test_result(err == E2BIG,
+			 "a range that reaches beyond the end is refused with E2BIG\n");
 	ksft_test_result(state_is(&before), "everything is as before\n");
 }
 
@@ -323,7 +325,7 @@ static void main_scale(char **sizes)
 		t = now_ns();
 		must("remove", unused.start, size);
 		per_block[1][i] = (now_ns() - t) / (size / block);
-		ksft_print_msg("%lu MiB in one step, a block: %lu instructions to add, %lu to remove\n",
+		ksft_print_msg("%lu MiB at once, a block: %lu instructions to add, %lu to remove\n",
 			       size / MIB, per_block[0][i], per_block[1][i]);
 		ksft_test_result(2 * per_block[0][i] <= 3 * per_block[0][0],
 				 "%lu MiB: adding a block costs at most 1.5 times what it costs alone\n",
@@ -347,10 +349,10 @@ static void main_scale(char **sizes)
 		first += i < 64 ? t : 0;
 		last += i >= steps - 64 ? t : 0;
 	}
-	ksft_print_msg("in %lu steps, a block: %lu instructions for the first 64, %lu for the last\n",
+	ksft_print_msg("%lu steps, a block: %lu instructions for the first 64, %lu for the last\n",
 		       steps, first / 64, last / 64);
-	ksft_test_result(2 * last <= 3 * first, "in %lu steps, the last cost at most 1.5 times the first\n",
-			 steps);
+	ksft_test_result(2 * last <= 3 * first,
+			 "in %lu steps, the last cost at most 1.5 times the first\n", steps);
 	for (at = unused.start; at < unused.start + size; at += block)
 		must("remove", at, block);
 	ksft_test_result(state_is(&before), "ranges, blocks and page tables are as before\n");
@@ -442,15 +444,15 @@ static void main_errors(void)
 
 struct kcore {
 	int fd;
-	ElfW(Phdr) headers[KCORE_HEADERS];
+	struct elf64_phdr headers[KCORE_HEADERS];
 	size_t nr;	/* of those that describe RAM */
 };
 
 static struct kcore kcore_open(void)
 {
 	struct kcore kcore = { .fd = open("/proc/kcore", O_RDONLY | O_CLOEXEC) };
-	ElfW(Phdr) header;
-	ElfW(Ehdr) elf;
+	struct elf64_phdr header;
+	struct elf64_hdr elf;
 	unsigned int i;
 
 	if (kcore.fd < 0 || pread(kcore.fd, &elf, sizeof(elf), 0) != sizeof(elf))
@@ -846,7 +848,7 @@ int main(int argc, char **argv)
 	} else if (!strcmp(mode, "memmap")) {
 		main_memmap();
 	} else {
-		die("usage: hotplug cycles | refuse | order | end | scale MIB... | faults | errors | kcore | races SECONDS [SEED] | kasan | memmap");
+		die("usage: hotplug MODE [ARGUMENT...], as hotplug.c says");
 	}
 	ksft_finished();
 }

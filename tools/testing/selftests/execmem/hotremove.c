@@ -27,7 +27,6 @@
 #include "common.h"
 #include "memory.h"
 
-#define MIB		(1UL << 20)
 #define LOAD		(16 * MIB)
 #define MEMORY_DIR	"/sys/devices/system/memory"
 #define HOTPLUG_PARAMS	"/sys/module/memory_hotplug/parameters"
@@ -624,6 +623,6 @@ int main(int argc, char **argv)
 	else if (!strcmp(mode, "surprise"))
 		main_surprise();
 	else
-		die("usage: hotremove move MIB... | cycles COUNT | refuse | policies | errors | surprise");
+		die("usage: hotremove MODE [ARGUMENT], as hotremove.c says");
 	ksft_finished();
 }

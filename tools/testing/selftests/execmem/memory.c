@@ -71,7 +71,7 @@ bool memory_state_is(const struct memory_state *before)
 		    now.blocks == before->blocks;
 
 	if (!same)
-		ksft_print_msg("MemTotal %lu kB, was %lu; %lu tables, were %lu; %zu blocks, were %zu; iomem %s\n",
+		ksft_print_msg("now/before: %lu/%lu kB, %lu/%lu tables, %zu/%zu blocks; iomem %s\n",
 			       now.total >> 10, before->total >> 10, now.tables, before->tables,
 			       now.blocks, before->blocks, same_iomem ? "is the same" : "differs");
 	free(now.iomem);

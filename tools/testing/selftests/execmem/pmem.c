@@ -23,7 +23,6 @@
 #include "common.h"
 #include "memory.h"
 
-#define MIB		0x100000UL
 #define LARGE_PAGE	(2 * MIB)
 #define DATA		(8 * MIB)
 #define CHUNK		(32 * 1024UL)	/* of what a pipe holds */

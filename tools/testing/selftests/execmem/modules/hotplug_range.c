@@ -32,8 +32,6 @@
 #include <linux/sizes.h>
 #include <linux/slab.h>
 
-#include <asm/kasan.h>
-
 #include "common.h"
 
 /* Larger than what slabs have: with pages and a redzone of its own. */
@@ -41,7 +39,7 @@
 
 /* Kernels without the series, which `make bench` compares with, do not name it */
 #ifndef DIRECT_MAP_END
-#define DIRECT_MAP_END	KASAN_SHADOW_START
+#define DIRECT_MAP_END	(PAGE_OFFSET + KERN_VIRT_SIZE)
 #endif
 
 static LIST_HEAD(held);
