@@ -34,7 +34,7 @@ lazy_fence_seen:
 	.option push
 	.option norelax
 	REG_S	a0, TASK_TI_USER_SP(tp)
-	lw	sp, TASK_TI_CPU_NUM(tp)
+	lw	sp, TASK_TI_CPU(tp)
 	slli	sp, sp, RISCV_LGPTR
 	la	a0, lazy_fence_seen
 	add	sp, sp, a0
