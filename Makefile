@@ -30,7 +30,8 @@ help:
 	@echo 'make soak        load and unload at random, half an hour on each of two kernels; memory hotplug'
 	@echo 'make fuzz        have libFuzzer choose the operations on the records of executable memory'
 	@echo 'make bench       what executable memory costs, here and in other kernels; QUICK=1 does less'
-	@echo 'make check       checkpatch, kernel-doc, Sphinx, sparse and lint over the series and the scripts'
+	@echo 'make check       check-sources, then check-commits'
+	@echo 'make check-sources  checkpatch, kernel-doc, Sphinx, sparse and lint over the series and the scripts'
 	@echo 'make check-commits  each commit builds, boots and loads a module; resumes where it was interrupted'
 	@echo 'make drift       apply the series to every 6.1.y that Debian offers, compile what it touches'
 	@echo 'make check-arch  compile the series for other architectures, boot x86_64 and arm64'
@@ -120,8 +121,10 @@ bench: tree parts
 	@$(if $(QUICK),:,for kernel in linux-trixie linux-sid; do scripts/fetch $$kernel || :; done)
 	@QUICK=$(QUICK) scripts/bench.py
 
-check: tree
-	@scripts/check
+check: check-sources check-commits
+
+check-sources: tree
+	@scripts/check_sources
 
 check-commits: kernel parts
 	@scripts/setup x86_64
@@ -144,4 +147,4 @@ check-arch: tree
 clean:
 	@rm -rf build/out build/commits build/drift build/guest build/initramfs-* build/log build/series build/deb build/debian
 
-.PHONY: help setup parts tree refresh series kernel kernels qemu run test soak fuzz deb debian bench check check-commits drift check-configs check-arch clean
+.PHONY: help setup parts tree refresh series kernel kernels qemu run test soak fuzz deb debian bench check check-sources check-commits drift check-configs check-arch clean
