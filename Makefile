@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # Every target sets up what it needs by itself and repeats nothing that is up to
-# date: the scripts know what that is, so all targets are phony.
+# date: the scripts know what that is, so all targets are phony. They build in the
+# same places, and apt runs once at a time: one target after the other.
+.NOTPARALLEL:
 
 # The kernel configurations (scripts/config/NAME.config) that `make test` boots.
 CONFIGS := rv64 debug nomodules rv32
@@ -14,6 +16,10 @@ ARCH_CONFIGS := x86_64 x86_64-nomodules arm64
 BITS ?= 64
 ifeq ($(filter 32 64,$(BITS)),)
 $(error BITS=$(BITS): give BITS=64 or BITS=32)
+endif
+# `make bench` does less.
+ifneq ($(filter-out 1,$(QUICK)),)
+$(error QUICK=$(QUICK): give QUICK=1, or nothing)
 endif
 # `make soak` and `make fuzz` take as long as this says.
 ifneq ($(shell echo '$(SECONDS)' | grep -vxE '([1-9][0-9]*)?'),)
@@ -29,7 +35,7 @@ help:
 	@echo 'make test        build and boot everything, prove that it works'
 	@echo 'make soak        load and unload at random, half an hour on each of two kernels; memory hotplug'
 	@echo 'make fuzz        have libFuzzer choose the operations on the records of executable memory'
-	@echo 'make bench       what executable memory costs, here and in other kernels; QUICK=1 does less'
+	@echo 'make bench       what executable memory costs, here and in other kernels -> README.md'
 	@echo 'make check       check-sources, then check-commits'
 	@echo 'make check-sources  checkpatch, kernel-doc, Sphinx, sparse and lint over the series and the scripts'
 	@echo 'make check-commits  each commit builds, boots and loads a module; resumes where it was interrupted'
@@ -42,7 +48,7 @@ help:
 	@echo 'make tree        base kernel + patches/series -> build/linux, one commit a line'
 	@echo 'make refresh     changed commits in build/linux -> patches/ and the new files'
 	@echo 'make series      mail-ready patches with a cover letter -> build/series'
-	@echo 'make clean       remove what was built; build/linux and fetched parts stay'
+	@echo 'make clean       remove what was built; build/linux, fetched parts and the corpus of fuzz stay'
 	@echo
 	@echo 'Variables, on the command line or in the environment:'
 	@echo '  BITS=32                      make run boots 32-bit RISC-V (64)'
@@ -91,7 +97,8 @@ test: kernels qemu
 	@for config in $(CONFIGS); do scripts/initramfs build/out/$$config || exit; done
 	@/usr/bin/python3 -B -m pytest scripts/tests
 
-soak: tree parts
+soak: tree
+	@scripts/fetch $(PARTS_64)
 	@scripts/build rv64 debug
 	@for config in rv64 debug; do scripts/initramfs build/out/$$config || exit; done
 	@SOAK=$(or $(SECONDS),1800) /usr/bin/python3 -B -m pytest scripts/tests/test_soak.py
@@ -113,9 +120,9 @@ debian: deb
 	@scripts/debian.py
 
 # A kernel of Debian's that cannot be had is left out.
-bench: tree parts
+bench: tree
 	@scripts/setup qemu bench
-	@scripts/fetch qemu $(if $(QUICK),,linux-6.12)
+	@scripts/fetch $(PARTS_64) qemu $(if $(QUICK),,linux-6.12)
 	@scripts/build $(BENCH_CONFIGS)
 	@for config in $(BENCH_CONFIGS); do scripts/initramfs build/out/$$config || exit; done
 	@$(if $(QUICK),:,for kernel in linux-trixie linux-sid; do scripts/fetch $$kernel || :; done)
@@ -126,8 +133,10 @@ check: check-sources check-commits
 check-sources: tree
 	@scripts/check_sources
 
-check-commits: kernel parts
+check-commits: tree
 	@scripts/setup x86_64
+	@scripts/fetch $(PARTS_64)
+	@scripts/build rv64
 	@scripts/initramfs build/out/rv64
 	@scripts/check_commits
 
@@ -145,6 +154,6 @@ check-arch: tree
 	@/usr/bin/python3 -B -m pytest scripts/tests/arch.py
 
 clean:
-	@rm -rf build/out build/commits build/drift build/guest build/initramfs-* build/log build/series build/deb build/debian
+	@rm -rf build/out build/base build/bench build/commits build/drift build/guest build/initramfs-* build/log build/series build/deb build/debian
 
 .PHONY: help setup parts tree refresh series kernel kernels qemu run test soak fuzz deb debian bench check check-sources check-commits drift check-configs check-arch clean

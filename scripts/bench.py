@@ -14,6 +14,7 @@ import concurrent.futures
 import csv
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections import defaultdict
@@ -384,21 +385,31 @@ def main():
     results, progress = Results(), Progress("measuring")
     jobs = [(kernel, run, harts) for run in runs() for kernel in kernels
             if not run.needs or run.needs in kernel.has for harts in run.harts]
-    done = 0
+    done = failed = 0
     # Side by side: what else the host does changes nothing.
     with concurrent.futures.ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
         running = {pool.submit(measure, *job, results): job for job in jobs}
-        for future in concurrent.futures.as_completed(running):
-            kernel, run, harts = running[future]
-            done += 1
-            progress.show(f"{done} of {len(jobs)} boots, {kernel.name} with {run.name}")
-            try:
-                future.result()
-            except GuestError as error:
-                print(f"bench: {kernel.name}, {run.name}, {harts} harts: {error}", file=sys.stderr)
+        try:
+            for future in concurrent.futures.as_completed(running):
+                kernel, run, harts = running[future]
+                done += 1
+                progress.show(f"{done} of {len(jobs)} boots, {kernel.name} with {run.name}")
+                try:
+                    future.result()
+                except GuestError as error:
+                    failed += 1
+                    print(f"bench: {kernel.name}, {run.name}, {harts} harts: {error}", file=sys.stderr)
+        except KeyboardInterrupt:
+            # The pool waits for what runs.
+            pool.shutdown(wait=False, cancel_futures=True)
+            for guest in list(Guest.running):
+                guest.child.kill(signal.SIGKILL)
+            die("interrupted")
     progress.done()
     results.write()
-    report(results, kernels, not names)
+    report(results, kernels, not names and not failed)
+    if failed:
+        die(f"{failed} of {len(jobs)} boots failed, see above: README.md stays as it was")
 
 
 if __name__ == "__main__":

@@ -280,7 +280,8 @@ def check_repository(entries):
     if (TOP / ".git").exists():
         tracked = git("ls-files", "-z", repo=TOP).decode().split("\0")[:-1]
         for path in tracked:
-            if not is_own(path) and path not in listed:
+            # What is gone from the disk, git lists until that is committed.
+            if not is_own(path) and path not in listed and (TOP / path).exists():
                 die(f"{path} is neither the project's own nor listed in patches/series: "
                     "list it with the commit that brings it")
     known = {entry.patch_name for entry in entries}

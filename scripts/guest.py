@@ -100,6 +100,8 @@ class Monitor:
 
 class Guest:
     """One boot. Use it as a context manager: the boot always ends with it."""
+    # Those that have not ended
+    running = set()
 
     def __init__(self, name, out, mmu=None, harts=4, memory="512M", ports=0, append="", devices=(),
                  boot_limit=BOOT_LIMIT, image=None, initramfs=None, disk=None):
@@ -121,6 +123,7 @@ class Guest:
             self.logfile.write("# " + " ".join(command) + "\n")
             self.child = pexpect.spawn(command[0], command[1:], encoding="utf-8",
                                        codec_errors="replace", timeout=BOOT_LIMIT, echo=False)
+            self.running.add(self)
             self.child.delaybeforesend = None
             self.child.logfile_read = self.logfile
             self.boot(boot_limit)
@@ -136,10 +139,10 @@ class Guest:
         image = image or out / machine.image
         initramfs = initramfs or BUILD / f"initramfs-{out.name}.cpio.gz"
         if not shutil.which(qemu):
-            raise GuestError(f"no emulator {qemu}: run 'make', or set QEMU=")
+            raise GuestError(f"no emulator {qemu}: run 'make test', which gets it")
         for file in (image, disk or initramfs, machine.firmware):
             if file and not file.exists():
-                raise GuestError(f"no {file}: run 'make'")
+                raise GuestError(f"no {file}: run 'make test', which makes it")
         arguments = [f"console={machine.console}", "oops=panic", "panic=-1", append]
         command = [
             qemu, *machine.options, "-smp", str(harts), "-m", memory, "-nodefaults", "-no-reboot",
@@ -291,6 +294,7 @@ class Guest:
         self.lost = "it was powered off"
 
     def close(self):
+        self.running.discard(self)
         if getattr(self, "child", None):
             self.kill()
         if self.monitor:

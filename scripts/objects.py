@@ -150,12 +150,18 @@ class Build:
         wanted = [str(Path(path).with_suffix(".o")) for path in paths if (self.source / path).exists()]
         return sorted(objects.intersection(wanted))
 
+    def within(self, path):
+        """The path of a file in its tree, of one that the compiler prints."""
+        # kbuild has resolved the links that lead to the tree. A file may be generated.
+        path, trees = (self.out / path).resolve(), (self.source.resolve(), self.out.resolve())
+        return str(next((path.relative_to(tree) for tree in trees if path.is_relative_to(tree)), path))
+
     def warnings(self, lines):
         """What compilers and kconfig warn of, without line numbers: those the series moves."""
         found = []
         for line in lines:
             if said := re.match(r"(\S+?):\d+:(?:\d+:)? (?:fatal )?((?:warning|error): .*)", line, re.I):
-                found.append(f"{re.sub(rf'^.*?/{self.source.name}/', '', said[1])}: {said[2]}")
+                found.append(f"{self.within(said[1])}: {said[2]}")
             elif re.match(r"WARNING: unmet|.*(recursive dependency|linux-gnu-ld: warning)", line):
                 found.append(line)
         return found

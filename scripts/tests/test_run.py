@@ -9,7 +9,7 @@ import pytest
 from lib import LOG, TOP
 
 
-@pytest.mark.parametrize("name, sections", [("rv64", 7), ("rv32", 4)])
+@pytest.mark.parametrize("name, sections", [("rv64", 7), ("rv32", 5)])
 def test_tour(report, name, sections):
     report.heading(f"Boot: the tour of make run, {name}")
     done = subprocess.run([TOP / "scripts/run.py", name], stdin=subprocess.DEVNULL, timeout=180,

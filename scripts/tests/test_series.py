@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from objects import Build, listed
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 AUTHOR = {"GIT_AUTHOR_NAME": "Jörg Example", "GIT_AUTHOR_EMAIL": "joerg@example.org",
           "GIT_COMMITTER_NAME": "Committer", "GIT_COMMITTER_EMAIL": "committer@example.org"}
@@ -33,7 +35,7 @@ allnoconfig:
 \t@mkdir -p $(O) && cp $(KCONFIG_ALLCONFIG) $(O)/.config
 prepare:
 kernel/%.o:
-\t@mkdir -p $(O)/kernel && $(CC) -c kernel/$*.c -o $(O)/$@
+\t@mkdir -p $(O)/kernel && cd $(O) && $(CC) -c $(CURDIR)/kernel/$*.c -o $@
 """
 
 
@@ -227,6 +229,8 @@ def test_refresh_refuses_during_a_rebase(project):
 
 
 def test_dropped_commit_takes_its_files_along(project):
+    git(project.top, "init", "--quiet")
+    git(project.top, "add", "--all")
     git(project.linux, "rebase", "--quiet", "--onto", "HEAD~2", "HEAD~1", "series")
     project.ok("refresh")
     assert not (project.top / "mm/second.c").exists()
@@ -452,6 +456,24 @@ def test_drift(project, tmp_path):
         assert "Base: Linux 6.1.7\n" in mail and "compiles on" not in mail
 
 
+@pytest.mark.parametrize("place", ["top", "linux/top", "base/top", "linked"])
+def test_warnings_are_the_same_in_another_tree(tmp_path, place):
+    """As the compiler and ccache name the files, wherever the clone is, and if build is a link."""
+    elsewhere, top = tmp_path / "elsewhere", tmp_path / place
+    top.mkdir(parents=True)
+    if place == "linked":
+        elsewhere.mkdir()
+        (top / "build").symlink_to(elsewhere)
+    for tree, out in ("linux", "out/rv64"), ("base", "out/objects/rv64-base"):
+        source = top / "build" / tree
+        source.mkdir(parents=True)
+        build = Build(listed("rv64"), source, top / "build" / out, None, None)
+        printed = source.resolve(), os.path.relpath(source.resolve(), build.out.resolve())
+        assert build.warnings([f"{path}/mm/slab.c:10:5: warning: unused" for path in printed]) == \
+            2 * ["mm/slab.c: warning: unused"]
+        assert build.warnings(["kernel/made.h:1: warning: odd"]) == ["kernel/made.h: warning: odd"]
+
+
 def test_real_series(tmp_path):
     """Tree and refresh of this repository's series change nothing in it; a patch
     that the base at hand needs fuzz for may be rewritten."""
@@ -468,14 +490,21 @@ def test_real_series(tmp_path):
     base = git(real, "rev-list", "--max-parents=0", "HEAD")
     git(tmp_path, "clone", "--quiet", "--shared", "--sparse", "--no-checkout", real, linux)
     git(linux, "checkout", "--quiet", "-B", "series", base)
-    before = {path: path.read_bytes() for path in top.rglob("*") if path.is_file() and "build" not in path.parts}
+
+    def files():
+        found = {path.relative_to(top): path for path in top.rglob("*") if path.is_file()}
+        return {str(name): path.read_bytes() for name, path in found.items()
+                if name.parts[0] != "build" and "__pycache__" not in name.parts}
+
+    before = files()
+    assert "patches/series" in before
     environment = {"LINUX": os.environ["LINUX"]} if os.environ.get("LINUX") else {}
     made = run("scripts/series", "tree", cwd=top, **environment)
     assert made.returncode == 0, made.stderr
     assert int(git(linux, "rev-list", "--count", f"{base}..HEAD")) > 0
     written = run("scripts/series", "refresh", cwd=top, **environment)
     assert written.returncode == 0, written.stderr
-    after = {path: path.read_bytes() for path in top.rglob("*") if path.is_file() and "build" not in path.parts}
-    changed = {path.name for path in before.keys() | after.keys() if before.get(path) != after.get(path)}
+    after = files()
+    changed = {Path(name).name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
     fuzzy = {line.split(":")[0] for line in made.stderr.splitlines() if ": applied with fuzz: " in line}
     assert changed <= fuzzy

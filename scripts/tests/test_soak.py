@@ -25,5 +25,5 @@ if "SOAK" in os.environ:
         boot = start(f"debug kernel, 4 harts, {mode.capitalize()}, memory added and removed", f"soak-races-{mode}",
                      config="debug", mmu=mode, memory="3G", boot_limit=300,
                      append="mem=1G page_owner=on rcupdate.rcu_expedited=1")
-        boot.suite(f"hotplug races {SECONDS // 6}", SECONDS + 300)
+        boot.suite(f"hotplug races {max(SECONDS // 6, 1)}", SECONDS + 300)
         boot.end()
