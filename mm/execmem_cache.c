@@ -183,6 +183,8 @@ static struct execmem_area *execmem_block_alloc(size_t size, unsigned long vm_fl
 						gfp_t gfp)
 {
 	const struct execmem_range *range = &execmem_cache_range;
+	/* A node is preferred, as vmalloc would spread a large page over all of them */
+	int node = vm_flags & VM_ALLOW_HUGE_VMAP ? numa_mem_id() : NUMA_NO_NODE;
 	struct execmem_area *block;
 	void *ptr;
 
@@ -197,8 +199,8 @@ static struct execmem_area *execmem_block_alloc(size_t size, unsigned long vm_fl
 	 */
 	ptr = __vmalloc_node_range(size, range->alignment, range->start, range->end,
 				   GFP_KERNEL | gfp, PAGE_KERNEL,
-				   VM_NO_GUARD | vm_flags,
-				   NUMA_NO_NODE, __builtin_return_address(0));
+				   VM_NO_GUARD | vm_flags, node,
+				   __builtin_return_address(0));
 	if (!ptr) {
 		kfree(block);
 		return NULL;

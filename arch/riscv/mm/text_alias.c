@@ -51,6 +51,12 @@ static pte_t *alias_pte __ro_after_init;
 /* Held while the alias exists */
 static DEFINE_RAW_SPINLOCK(alias_lock);
 
+static int __init set_alias_pte(pte_t *pte, unsigned long addr, void *data)
+{
+	alias_pte = pte;
+	return 0;
+}
+
 /**
  * poking_init - prepare the mm of the alias
  *
@@ -59,15 +65,10 @@ static DEFINE_RAW_SPINLOCK(alias_lock);
  */
 void __init poking_init(void)
 {
-	spinlock_t *ptl; /* of the page table */
-
 	alias_mm = mm_alloc();
-	if (!alias_mm)
+	if (!alias_mm ||
+	    apply_to_page_range(alias_mm, ALIAS_ADDR, PAGE_SIZE, set_alias_pte, NULL))
 		panic("No memory to write to kernel text\n");
-	alias_pte = get_locked_pte(alias_mm, ALIAS_ADDR, &ptl);
-	if (!alias_pte)
-		panic("No page table to write to kernel text\n");
-	pte_unmap_unlock(alias_pte, ptl);
 }
 
 /**

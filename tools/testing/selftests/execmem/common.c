@@ -457,6 +457,28 @@ int bpf_load(int value)
 	return fd;
 }
 
+/*
+ * Byte swaps of 64 bits, an even number so that the value is what it was. None
+ * takes more space as native code: some 80 bytes on 64-bit, 140 on 32-bit.
+ */
+#define SWAPS		16384
+
+int bpf_load_large(int value)
+{
+	static struct bpf_insn insns[SWAPS + 2];
+	size_t i;
+
+	insns[0] = (struct bpf_insn){
+		.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = value
+	};
+	for (i = 1; i <= SWAPS; i++)
+		insns[i] = (struct bpf_insn){
+			.code = BPF_ALU | BPF_END | BPF_TO_BE, .dst_reg = BPF_REG_0, .imm = 64
+		};
+	insns[i] = (struct bpf_insn){ .code = BPF_JMP | BPF_EXIT };
+	return bpf_load_insns(BPF_PROG_TYPE_SOCKET_FILTER, insns, ARRAY_SIZE(insns));
+}
+
 int bpf_test_run(int fd, unsigned int repeat, unsigned int *result)
 {
 	char packet[64] = { 0 };

@@ -40,10 +40,10 @@
 #define TARGET_FUNCTION	TARGET_MODULE ":execmem_target_answer"
 #define TARGET_ANSWER	42
 
-/* Nothing but a test calls it, and its first instruction needs a slot. */
 #define MIB		(1024UL * 1024)
 #define GIB		(1024 * MIB)
 
+/* Nothing but a test calls it, and its first instruction needs a slot. */
 #define PROBED_SYSCALL	"sys_getppid"
 
 /* One line of /sys/kernel/debug/kernel_page_tables. */
@@ -116,9 +116,9 @@ void usage_free(struct usage *usage);
 /* True as soon as it is, false if that takes too long. */
 bool usage_settle(const struct usage *before);
 
-/* Whether the kernel can load modules at all. */
 /* Whether text is served from the cache of read-only memory. */
 bool have_rox(void);
+/* Whether the kernel can load modules at all. */
 bool have_modules(void);
 
 /* Returns 0 or the errno of finit_module(). */
@@ -144,6 +144,8 @@ int bpf_load_insns(enum bpf_prog_type type, const struct bpf_insn *insns, size_t
 int bpf_load(int value);
 /* The same, but returns the negative errno if it fails. */
 int bpf_open(int value);
+/* One that returns @value and is as large as can be; returns a negative errno if it fails. */
+int bpf_load_large(int value);
 unsigned int bpf_run(int fd);
 /* Runs it @repeat times for @result; returns 0 or the errno. */
 int bpf_test_run(int fd, unsigned int repeat, unsigned int *result);

@@ -28,12 +28,6 @@
 /* Not in <errno.h>, as it was not meant for user space. */
 #define ENOTSUPP	524
 
-/*
- * Byte swaps of 64 bits, an even number so that the value is what it was. None
- * takes more space as native code: some 80 bytes on 64-bit, 140 on 32-bit.
- */
-#define SWAPS		16384
-
 /* So much memory has to be left when the addresses end. */
 #define MEMORY_LEFT	(64UL << 20)
 
@@ -55,23 +49,6 @@ static void close_all(void)
 {
 	while (nr_fds)
 		close(fds[--nr_fds]);
-}
-
-/* A program that returns @value, as large as can be. */
-static int load_large(int value)
-{
-	static struct bpf_insn insns[SWAPS + 2];
-	size_t i;
-
-	insns[0] = (struct bpf_insn){
-		.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = value
-	};
-	for (i = 1; i <= SWAPS; i++)
-		insns[i] = (struct bpf_insn){
-			.code = BPF_ALU | BPF_END | BPF_TO_BE, .dst_reg = BPF_REG_0, .imm = 64
-		};
-	insns[i] = (struct bpf_insn){ .code = BPF_JMP | BPF_EXIT };
-	return bpf_load_insns(BPF_PROG_TYPE_SOCKET_FILTER, insns, ARRAY_SIZE(insns));
 }
 
 static void set_jit(const char *value)
@@ -115,7 +92,7 @@ static void fill_window(void)
 	size_t image, hole, count;
 	int fd;
 
-	for (count = 0; (fd = load_large(count)) >= 0; count++)
+	for (count = 0; (fd = bpf_load_large(count)) >= 0; count++)
 		keep(fd);
 	if (!count)
 		die("BPF load: %s", strerror(-fd));
@@ -128,7 +105,7 @@ static void fill_window(void)
 	ksft_test_result(fd == -ENOTSUPP, "then a program is refused with ENOTSUPP\n");
 
 	set_jit("0");
-	fd = keep(load_large(count));
+	fd = keep(bpf_load_large(count));
 	ksft_test_result(fd >= 0 && !bpf_image_size(fd) && bpf_run(fd) == count,
 			 "with the JIT off, it is loaded and returns its value\n");
 	set_jit("1");
@@ -188,11 +165,11 @@ static void test_others(void)
 	ksft_test_result(meminfo_bytes("MemFree") >= MEMORY_LEFT, "it is addresses that ended\n");
 
 	set_jit("0");
-	fd = load_large(0);
+	fd = bpf_load_large(0);
 	ksft_test_result(fd == -ENOMEM,
 			 "then, with the JIT off, a program is refused with ENOMEM\n");
 	set_jit("1");
-	fd = load_large(0);
+	fd = bpf_load_large(0);
 	ksft_test_result(fd == -ENOMEM, "and with the JIT on\n");
 	err = module_insert(TARGET_KO, "");
 	ksft_test_result(err == ENOMEM, "a module is refused with ENOMEM\n");

@@ -101,6 +101,31 @@ static void test_kprobe(void)
 	close(fd);
 }
 
+/* A block of the cache, which follows when nothing is left behind the kernel's text */
+static void test_block(void)
+{
+	int fds[16];
+	size_t nr = 0;
+	unsigned long image;
+	struct ptdump dump;
+	const struct mapping *map;
+
+	do {
+		fds[nr] = bpf_load_large(TARGET_ANSWER);
+		if (fds[nr] < 0)
+			die("BPF load: %s", strerror(-fds[nr]));
+		image = bpf_address(fds[nr++]);
+	} while (in_text_tail(image) && nr < ARRAY_SIZE(fds));
+
+	dump = ptdump_read();
+	map = ptdump_find(&dump, image);
+	ksft_test_result(map && map->large && !in_text_tail(image),
+			 "further text is in a large page\n");
+	ptdump_free(&dump);
+	while (nr)
+		close(fds[--nr]);
+}
+
 static void test_bpf(void)
 {
 	unsigned long start = bpf_window_start(), end = bpf_window_end();
@@ -124,12 +149,14 @@ int main(void)
 {
 	setlinebuf(stdout);
 	ksft_print_header();
-	ksft_set_plan(have_modules() ? 13 : 5);
+	ksft_set_plan((have_modules() ? 13 : 5) + have_rox());
 
 	if (have_modules())
 		test_module();
 	test_kprobe();
 	test_bpf();
+	if (have_rox())
+		test_block();
 
 	ksft_finished();
 }

@@ -104,16 +104,46 @@ static void test_callers(void)
 			 CYCLES);
 }
 
+/*
+ * A probe of text that is gone stays until who has it lets go of it. Other text may be
+ * there by then, with instructions that begin elsewhere.
+ */
+static void test_gone(void)
+{
+	unsigned long addr;
+	int gone, fd;
+
+	module_load("modules/kprobe_short.ko");
+	addr = symbol_address("kprobe_short_text");
+	gone = kprobe_attach("kprobe_short:kprobe_short_text");
+	module_unload("kprobe_short");
+
+	module_load("modules/kprobe_long.ko");
+	if (symbol_address("kprobe_long_text") != addr)
+		die("kprobe_long is at %#lx, not at %#lx", symbol_address("kprobe_long_text"), addr);
+	fd = kprobe_open("kprobe_long:kprobe_long_text", 4);
+	ksft_test_result(fd >= 0, "a probe whose text is gone says nothing of what is there now\n");
+	if (fd >= 0)
+		close(fd);
+	fd = kprobe_open("kprobe_long:kprobe_long_text", 2);
+	ksft_test_result(fd == -EILSEQ, "nor is an instruction probed within\n");
+	if (fd >= 0)
+		close(fd);
+	close(gone);
+	module_unload("kprobe_long");
+}
+
 int main(void)
 {
 	setlinebuf(stdout);
 	ksft_print_header();
-	ksft_set_plan(2);
+	ksft_set_plan(4);
 
 	/* A probe that goes waits for RCU several times, with all harts busy */
 	must_write("/sys/kernel/rcu_expedited", "1");
 	test_neighbours();
 	test_callers();
+	test_gone();
 	must_write("/sys/kernel/rcu_expedited", "0");
 
 	ksft_finished();

@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Instructions of 2 bytes, to be probed where kprobe_long has one of 4 when it takes
+ * the place of this module.
+ */
+#include <linux/module.h>
+
+asm(
+"	.text\n"
+"	.type	kprobe_short_text, @function\n"
+"kprobe_short_text:\n"
+"	.rept	4\n"
+"	c.nop\n"
+"	.endr\n"
+"	.size	kprobe_short_text, . - kprobe_short_text\n"
+);
+
+MODULE_DESCRIPTION("Short instructions to probe");
+MODULE_LICENSE("GPL");
