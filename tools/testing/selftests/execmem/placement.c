@@ -104,14 +104,15 @@ static void test_kprobe(void)
 /* A block of the cache, which follows when nothing is left behind the kernel's text */
 static void test_block(void)
 {
-	int fds[16];
-	size_t nr = 0;
+	const struct mapping *map;
 	unsigned long image;
 	struct ptdump dump;
-	const struct mapping *map;
+	int fds[16];
+	size_t nr = 0;
 
 	do {
-		fds[nr] = bpf_load_large(TARGET_ANSWER);
+		/* Not twice the same, or they would have the same name */
+		fds[nr] = bpf_load_large(nr);
 		if (fds[nr] < 0)
 			die("BPF load: %s", strerror(-fds[nr]));
 		image = bpf_address(fds[nr++]);
@@ -119,6 +120,9 @@ static void test_block(void)
 
 	dump = ptdump_read();
 	map = ptdump_find(&dump, image);
+	if (map)
+		ksft_print_msg("image %zu at %#lx is in %#lx-%#lx, \"%s\"\n", nr, image,
+			       map->start, map->end, map->area);
 	ksft_test_result(map && map->large && !in_text_tail(image),
 			 "further text is in a large page\n");
 	ptdump_free(&dump);
