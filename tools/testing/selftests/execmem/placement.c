@@ -107,9 +107,12 @@ static void test_block(void)
 	const struct mapping *map;
 	unsigned long image;
 	struct ptdump dump;
+	char *cmdline = read_file("/proc/cmdline");
+	bool large = !strstr(cmdline, "nohugevmalloc");
 	int fds[16];
 	size_t nr = 0;
 
+	free(cmdline);
 	do {
 		/* Not twice the same, or they would have the same name */
 		fds[nr] = bpf_load_large(nr);
@@ -123,8 +126,8 @@ static void test_block(void)
 	if (map)
 		ksft_print_msg("image %zu at %#lx is in %#lx-%#lx, \"%s\"\n", nr, image,
 			       map->start, map->end, map->area);
-	ksft_test_result(map && map->large && !in_text_tail(image),
-			 "further text is in a large page\n");
+	ksft_test_result(map && map->large == large && !in_text_tail(image),
+			 "further text is in %s\n", large ? "a large page" : "small pages");
 	ptdump_free(&dump);
 	while (nr)
 		close(fds[--nr]);
