@@ -5,17 +5,15 @@
  */
 #include <linux/module.h>
 
-asm(
-"	.text\n"
-"	.option	push\n"
-"	.option	norvc\n"
-"	.type	kprobe_long_text, @function\n"
-"kprobe_long_text:\n"
-"	lui	t0, 0x30\n"
-"	nop\n"
-"	.size	kprobe_long_text, . - kprobe_long_text\n"
-"	.option	pop\n"
-);
+asm(".text\n"
+	".option push\n"
+	".option norvc\n"
+	".type kprobe_long_text, @function\n"
+	"kprobe_long_text:\n"
+	"lui t0, 0x30\n"
+	"nop\n"
+	".size kprobe_long_text, . - kprobe_long_text\n"
+	".option pop\n");
 
 MODULE_DESCRIPTION("Long instructions to probe");
 MODULE_LICENSE("GPL");

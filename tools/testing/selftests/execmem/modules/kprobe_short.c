@@ -5,15 +5,13 @@
  */
 #include <linux/module.h>
 
-asm(
-"	.text\n"
-"	.type	kprobe_short_text, @function\n"
-"kprobe_short_text:\n"
-"	.rept	4\n"
-"	c.nop\n"
-"	.endr\n"
-"	.size	kprobe_short_text, . - kprobe_short_text\n"
-);
+asm(".text\n"
+	".type kprobe_short_text, @function\n"
+	"kprobe_short_text:\n"
+	".rept 4\n"
+	"c.nop\n"
+	".endr\n"
+	".size kprobe_short_text, . - kprobe_short_text\n");
 
 MODULE_DESCRIPTION("Short instructions to probe");
 MODULE_LICENSE("GPL");
