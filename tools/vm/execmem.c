@@ -296,6 +296,12 @@ static void add_letter(struct text *text, unsigned int type, bool capital)
 		add(text, "%c", letter);
 }
 
+/* What is made of pages has one, unlike most pieces of read-only executable memory */
+static bool has_guard(const struct area *area)
+{
+	return !((area->start | area->end) % page_size);
+}
+
 static void add_cell(struct text *text, const struct areas *areas, __u64 low, __u64 high)
 {
 	__u64 used[NR_TYPES] = { 0 };
@@ -318,7 +324,7 @@ static void add_cell(struct text *text, const struct areas *areas, __u64 low, __
 			most = type;
 	}
 	if (!used[most]) {
-		add(text, "-");
+		add(text, has_guard(&areas->area[i - 1]) ? "-" : ".");
 		return;
 	}
 
