@@ -440,7 +440,8 @@ static void add_window(struct text *text, const struct areas *areas, const struc
 			continue;
 		nr++;
 		used += area->end - area->start;
-		spanned += min_addr(area->end + page_size, window->end) - area->start;
+		spanned += min_addr(area->end + (has_guard(area) ? page_size : 0), window->end) -
+			   area->start;
 	}
 	free_bytes = size - spanned;
 
@@ -453,11 +454,20 @@ static void add_window(struct text *text, const struct areas *areas, const struc
 	}
 
 	add_size(text, used);
-	add(text, " in %zu area%s, largest hole ", nr, nr == 1 ? "" : "s");
-	add_size(text, window->largest_hole);
-	/* In pages, which cannot overflow */
-	add(text, ", %llu%% of the free outside it\n", free_bytes > window->largest_hole ?
-	    (free_bytes - window->largest_hole) / page_size * 100 / (free_bytes / page_size) : 0);
+	add(text, " in %zu area%s, ", nr, nr == 1 ? "" : "s");
+	if (window->largest_hole >= page_size) {
+		add(text, "largest hole ");
+		add_size(text, window->largest_hole);
+		/* In pages, which cannot overflow */
+		add(text, ", %llu%% of the free outside it\n",
+		    free_bytes > window->largest_hole ?
+		    (free_bytes - window->largest_hole) / page_size * 100 /
+		    (free_bytes / page_size) : 0);
+	} else {
+		/* All of it is mapped, as what the kernel's text leaves of its last page */
+		add_size(text, free_bytes);
+		add(text, " free in pieces\n");
+	}
 
 	/* Whole pages, as many cells as fit between the brackets */
 	strip_cell = (size / (columns - 2) / page_size + 1) * page_size;
