@@ -33,9 +33,9 @@ POWEROFF_LIMIT = 30
 FAULT = re.compile(
     r"Kernel panic|kernel BUG at|\bBUG: |\bWARNING: |\bOops\b|Unable to handle kernel"
     r"|KASAN:|UBSAN:|kmemleak: \d+ new|possible (circular|recursive|irq) .*lock"
-    r"|INFO: (task|rcu)|rcu: INFO|soft lockup|bad page|Bad page|unhandled signal")
+    r"|INFO: (task|rcu|trying to register|lockdep is turned off)|rcu: INFO|soft lockup|bad page|Bad page|unhandled signal")
 # Tests in the kernel say when they provoke one.
-EXPECTED = re.compile(r"(?:execmem_kunit|hotplug_range): (begin|end) expected (?:warning|report)")
+EXPECTED = re.compile(r"(?:execmem_kunit|hotplug_range|module_features): (begin|end) expected (?:warning|report)")
 PANIC = re.compile(r"Kernel panic - not syncing|---\[ end Kernel panic")
 
 # 67 GiB of RAM, of which the host gives only what the guest touches

@@ -8,7 +8,7 @@ import pytest
 from test_hotremove import Devices
 # The tests run here, too, on this module's boot.
 from test_users import (    # noqa: F401
-    LIMIT, test_boot_log, test_kunit, test_placement, test_probes, test_programs, test_wx)
+    LIMIT, test_boot_log, test_features, test_kunit, test_placement, test_probes, test_programs, test_wx)
 from test_virtio_mem import is_soon
 
 

@@ -16,12 +16,13 @@ COMPILED = 844
 
 
 def test_users(report, start):
-    """KUnit, placement and protection."""
+    """KUnit, placement and protection, what modules do."""
     boot = start("32-bit, 4 harts, KUnit on", "rv32-users", config="rv32", append="kunit.enable=1")
     report.check("Checked W+X mappings: passed, no W+X pages found" in boot.guest.boot_lines,
                  "DEBUG_WX finds no page writable and executable")
     boot.kunit("execmem", "kprobes_test")
     boot.suite("placement", 60)
+    boot.suite("features", 60)
     boot.suite("wx", 60)
     boot.end()
 

@@ -32,6 +32,10 @@ def test_placement(boot):
     boot.suite("placement", LIMIT)
 
 
+def test_features(boot):
+    boot.suite("features", LIMIT)
+
+
 def test_wx(boot):
     boot.suite("wx", LIMIT)
 
