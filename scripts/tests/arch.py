@@ -6,6 +6,7 @@
 
 import pytest
 
+from conftest import boot_guest
 from configs import ARCHS, NO_COMPILER
 from objects import compile_touched, touched
 
@@ -37,9 +38,9 @@ def test_every_file(report):
 
 
 @pytest.fixture(scope="module", params=["x86_64", "arm64"])
-def boot(request, start):
-    return start(f"{request.param}, 4 CPUs, KUnit on", f"arch-{request.param}-boot", config=request.param,
-                 append="kunit.enable=1")
+def boot(request):
+    return boot_guest(request, f"{request.param}, 4 CPUs, KUnit on", f"arch-{request.param}-boot",
+                      config=request.param, append="kunit.enable=1")
 
 
 def test_kunit(boot):
@@ -83,9 +84,8 @@ def test_bpf(boot):
     boot.test_bpf()
 
 
-def test_end(boot):
+def test_unload(boot):
     boot.guest.output("rmmod execmem_target")
-    boot.end()
 
 
 def test_without_modules(report, start):
@@ -104,4 +104,3 @@ def test_without_modules(report, start):
     traced = boot.guest.output(f"grep -c do_sys_openat2 {tracing}/trace || true")
     report.check(int(traced) > 0, "and is called through it", f"{traced} calls")
     boot.guest.output(f"echo nop > {tracing}/current_tracer")
-    boot.end()

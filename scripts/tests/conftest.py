@@ -6,6 +6,7 @@ that reports none of its own is one itself, and so is whatever goes wrong with i
 pytest's own report is off: the last line of output is "N passed, M failed".
 """
 
+import functools
 import os
 import pathlib
 import re
@@ -73,6 +74,7 @@ class Boot:
 
     def __init__(self, guest):
         self.guest = guest
+        self.ended = False
 
     def suite(self, command, limit, **cues):
         """Run a program that prints KTAP. When it says "# plug memory now", plug is called,
@@ -139,13 +141,21 @@ class Boot:
         REPORT.check(not found, "kmemleak finds nothing", found)
 
     def end(self):
-        """The checks that close every boot."""
-        self.check_leaks()
-        self.guest.power_off()
-        faults = self.guest.faults
-        REPORT.check(not faults, "no warning, bug or oops on the console",
-                     f"{len(faults)}, first: {faults[0]}" if faults else "")
-        REPORT.say(f"        log: {os.path.relpath(self.guest.log)}")
+        """The checks that close every boot, once, whatever became of it."""
+        if self.ended:
+            return
+        self.ended = True
+        try:
+            # Of a guest that is gone, the test that lost it has said so.
+            if not self.guest.lost:
+                self.check_leaks()
+                self.guest.power_off()
+        finally:
+            faults = self.guest.faults
+            REPORT.check(not faults, "no warning, bug or oops on the console",
+                         f"{len(faults)}, first: {faults[0]}" if faults else "")
+            REPORT.say(f"        log: {os.path.relpath(self.guest.log)}")
+            self.guest.close()
 
 
 @pytest.fixture(scope="session")
@@ -153,19 +163,19 @@ def report():
     return REPORT
 
 
-@pytest.fixture(scope="module")
-def start():
-    """start(title, name, ...) boots a guest; a module's guests end with it."""
-    guests = []
+def boot_guest(request, title, name, config="rv64", **options):
+    """Boot a guest for the fixture or the test whose request it is. When that ends, whichever
+    tests were selected, the guest is checked and powered off."""
+    REPORT.heading(f"Boot: {title}")
+    boot = Boot(Guest(name, BUILD / "out" / config, **options))
+    request.addfinalizer(boot.end)
+    return boot
 
-    def boot(title, name, config="rv64", **options):
-        REPORT.heading(f"Boot: {title}")
-        guests.append(Guest(name, BUILD / "out" / config, **options))
-        return Boot(guests[-1])
 
-    yield boot
-    for guest in guests:
-        guest.close()
+@pytest.fixture
+def start(request):
+    """start(title, name, ...) boots a guest that ends with the test."""
+    return functools.partial(boot_guest, request)
 
 
 @pytest.hookimpl(trylast=True)
@@ -174,8 +184,16 @@ def pytest_configure(config):
     config.pluginmanager.unregister(name="terminalreporter")
 
 
-def pytest_runtest_setup(item):
+# Not at setup, which may end the guest of other tests.
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_call(item):
     item.points_before = REPORT.count()
+
+
+def pytest_runtest_teardown(item, nextitem):
+    # A guest that tests of a module share need not run beside those of the tests behind them.
+    if nextitem and "boot" in item.fixturenames and "boot" not in nextitem.fixturenames and "boot" in item.funcargs:
+        item.funcargs["boot"].end()
 
 
 @pytest.hookimpl(hookwrapper=True)

@@ -47,4 +47,3 @@ def test_page_table(report, start):
                  f"{found} are not {merged(said)}")
     below, empty = pagetable.tables(boot.guest.monitor)
     report.check(0 < empty < below, f"{below} page tables, {empty} of them empty")
-    boot.end()

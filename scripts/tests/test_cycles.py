@@ -11,4 +11,3 @@ def test_cycles(start, rox):
     boot = start(f"2 harts, 1,000 cycles of each user, execmem.rox={rox}", f"cycles-{rox}", harts=2,
                  append=f"rcupdate.rcu_expedited=1 execmem.rox={rox}")
     boot.suite("cycles", 400)
-    boot.end()

@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+from conftest import boot_guest
 from test_hotremove import Devices
 # The tests run here, too, on this module's boot.
 from test_users import (    # noqa: F401
@@ -13,9 +14,9 @@ from test_virtio_mem import is_soon
 
 
 @pytest.fixture(scope="module")
-def boot(start):
-    return start("debug kernel, 2 harts, KUnit on", "debug", config="debug", harts=2,
-                 memory="2G", boot_limit=LIMIT, append="kunit.enable=1 rcupdate.rcu_expedited=1")
+def boot(request):
+    return boot_guest(request, "debug kernel, 2 harts, KUnit on", "debug", config="debug", harts=2,
+                      memory="2G", boot_limit=LIMIT, append="kunit.enable=1 rcupdate.rcu_expedited=1")
 
 
 def test_cycles(boot):
@@ -26,24 +27,18 @@ def test_faults(boot):
     boot.suite("faults", 4 * LIMIT)
 
 
-def test_end(boot):
-    boot.end()
-
-
 def test_hotadd(start):
     boot = start("debug kernel, 2 harts, hot-add", "debug-hotadd", config="debug", mmu="sv57",
                  harts=2, ports=2, memory="320M", boot_limit=LIMIT)
     boot.suite("mapping", LIMIT)
     boot.suite("hotadd add 128", 2 * LIMIT, plug=lambda: boot.guest.plug(0, "128M", 0))
     boot.suite("hotadd refuse", LIMIT, plug=lambda: boot.guest.plug(1, "64M", 1))
-    boot.end()
 
 
 def test_pgd(start):
     boot = start("debug kernel, 2 harts, an older process", "debug-pgd", config="debug", mmu="sv57",
                  harts=2, ports=1, boot_limit=LIMIT)
     boot.suite("pgd 512", LIMIT, plug=lambda: boot.guest.plug(0, "512M", 0))
-    boot.end()
 
 
 def test_hotremove(report, start):
@@ -77,7 +72,6 @@ def test_hotremove(report, start):
     devices.wait(LIMIT)
     boot.suite("hotplug kcore", LIMIT)
     boot.suite("hotplug races 20", 2 * LIMIT)
-    boot.end()
 
 
 # With Sv39, the shadow of added memory has PGD entries of its own.
@@ -92,7 +86,6 @@ def test_hotplug(report, start):
     kinds = [re.findall(r"BUG: KASAN: ([a-z-]+) in", text) for text in said]
     report.check(kinds == [["slab-out-of-bounds"], ["use-after-free"], ["use-after-free"]],
                  "KASAN reports each bad access to added memory, and no other", str(kinds))
-    boot.end()
 
 
 def test_seen_and_full(start):
@@ -102,4 +95,3 @@ def test_seen_and_full(start):
     boot.suite("stats", 3 * LIMIT)
     boot.suite("dispatcher", LIMIT)
     boot.suite("full", LIMIT)
-    boot.end()

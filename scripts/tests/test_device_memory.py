@@ -22,7 +22,6 @@ def test_pmem(start, mode):
     boot.suite("pmem fs", 60)
     boot.suite("pmem dax", 120)
     boot.suite("pmem ram 8", 240)
-    boot.end()
 
 
 @pytest.mark.parametrize("mode", ["sv57", "sv48", "sv39"])
@@ -34,7 +33,6 @@ def test_hmm(start, mode):
         load_hmm(boot)
         boot.suite("hmm-tests | grep -v '^# *\\(RUN\\|OK\\) '", 240)
         boot.guest.output("rmmod test_hmm")
-    boot.end()
 
 
 def load_hmm(boot):
@@ -51,4 +49,3 @@ def test_debug_pmem(start):
                       memory="2G,maxmem=4G", boot_limit=300, append="rcupdate.rcu_expedited=1")
     boot.suite("pmem dax", 600)
     boot.suite("pmem ram 1", 900)
-    boot.end()

@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """scripts/guest.py and ktap.py notice what goes wrong, shown by a QEMU that is not one."""
 
+import os
+import subprocess
 import sys
 
 import pytest
 
 from guest import Guest, GuestError
 from ktap import Ktap, Point
+from lib import TOP
 from machine import MACHINES
 
 # Speaks just enough of QMP and of the guest's shell: each command line says what
@@ -27,6 +30,8 @@ def monitor():
             return
 
 threading.Thread(target=monitor, daemon=True).start()
+unwilling = False
+status = 0
 print("guest: ready", flush=True)
 for line in sys.stdin:
     if line.startswith("panic"):
@@ -34,12 +39,19 @@ for line in sys.stdin:
         sys.exit()
     elif line.startswith("end"):
         sys.exit()
+    elif line.startswith("poweroff") and not unwilling:
+        sys.exit()
+    elif line.startswith("unwilling"):
+        unwilling = True
     elif line.startswith("hang"):
         time.sleep(60)
     elif line.startswith("warn"):
         print("WARNING: CPU: 0 PID: 1 at mm/test.c:1 test+0x0/0x1", flush=True)
+    elif line.startswith("test "):
+        status = 1
     elif mark := re.search(r"<\\d+:", line):
-        print(mark[0] + "0>", flush=True)
+        print(f"{{mark[0]}}{{status}}>", flush=True)
+        status = 0
 """
 
 
@@ -89,6 +101,69 @@ def test_qemu_that_does_not_start(guest, tmp_path):
     (tmp_path / "qemu").write_text("#!/bin/sh\necho no such machine\nexit 1\n")
     with pytest.raises(GuestError, match="QEMU did not open its monitor: no such machine"):
         Guest("fake", tmp_path / "rv64")
+
+
+# Tests as the others are, of a guest that the module shares and of one of a test's own
+TESTS = """
+import pathlib
+import pytest
+import guest
+import machine
+from conftest import boot_guest
+
+HERE = pathlib.Path(__file__).parent
+machine.MACHINES["rv64"] = machine.MACHINES["rv64"]._replace(qemu=str(HERE / "qemu"), firmware=None)
+guest.LOG = HERE
+guest.POWEROFF_LIMIT = 2
+FILES = {"image": HERE / "qemu", "initramfs": HERE / "qemu"}
+
+@pytest.fixture(scope="module", params=[1, 2])
+def boot(request):
+    return boot_guest(request, "no kernel", f"fake-{request.param}", **FILES)
+
+def test_good(boot):
+    boot.guest.run("true", 10)
+
+def test_warns(boot):
+    boot.guest.run("warn", 10)
+
+def test_last(boot):
+    boot.guest.run("true", 10)
+
+def test_own(start):
+    start("no kernel", "fake", **FILES).guest.run("warn", 10)
+
+def test_lost(start):
+    start("no kernel", "fake", **FILES).guest.run("panic", 10)
+
+def test_power(start):
+    start("no kernel", "fake", **FILES).guest.run("unwilling", 10)
+"""
+CONSOLE = "no warning, bug or oops on the console"
+
+
+# Each: the tests that run, and how many consoles are good and bad
+@pytest.mark.parametrize("selected, good, bad, last", [
+    ("test_good", 2, 0, "4 passed, 0 failed"),
+    ("test_warns", 0, 2, "2 passed, 2 failed"),
+    ("test_good or test_warns or test_last", 0, 2, "6 passed, 2 failed"),
+    ("test_own", 0, 1, "1 passed, 1 failed"),
+    ("test_lost", 0, 1, "0 passed, 2 failed"),
+    ("test_power", 1, 0, "2 passed, 1 failed"),
+])
+def test_each_console_is_checked(tmp_path, selected, good, bad, last):
+    """Whichever tests are selected, once for each guest."""
+    (tmp_path / "qemu").write_text(FAKE)
+    (tmp_path / "qemu").chmod(0o755)
+    (tmp_path / "test_fake.py").write_text(TESTS)
+    done = subprocess.run([sys.executable, "-B", "-m", "pytest", "-p", "conftest", "--rootdir", tmp_path,
+                           tmp_path / "test_fake.py", "-k", selected], capture_output=True, text=True,
+                          env=dict(os.environ, PYTHONPATH=str(TOP / "scripts/tests")))
+    lines = done.stdout.splitlines()
+    assert lines[-1] == last, done.stdout
+    assert sum(line == f"  ok    {CONSOLE}" for line in lines) == good, done.stdout
+    assert sum(line.startswith(f"  FAIL  {CONSOLE}: 1, first: ") for line in lines) == bad, done.stdout
+    assert bool(done.returncode) == ("0 failed" not in last)
 
 
 def points(text):

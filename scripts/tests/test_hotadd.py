@@ -3,11 +3,13 @@
 
 import pytest
 
+from conftest import boot_guest
+
 
 @pytest.fixture(scope="module")
-def boot(start):
+def boot(request):
     # With Sv39 the memory is behind PGD entries of its own: nothing else of it is mapped.
-    return start("Sv39, 4 harts, 7 hot-plug ports", "hotadd", mmu="sv39", ports=7)
+    return boot_guest(request, "Sv39, 4 harts, 7 hot-plug ports", "hotadd", mmu="sv39", ports=7)
 
 
 @pytest.mark.parametrize("port, size", [(0, 128), (1, 512), (2, 1024)])
@@ -36,7 +38,3 @@ def test_vmemmap(report, boot):
 def test_refused_device(report, boot, port, size):
     report.say(f" a device of {size.split(',')[0]}")
     boot.suite("hotadd refuse", 120, plug=lambda: boot.guest.plug(port, size, port))
-
-
-def test_end(boot):
-    boot.end()

@@ -16,14 +16,12 @@ def test_hotplug(start):
     boot.suite("hotplug races 30", 300)
     # The last, as it leaves memory that the kernel has taken pages of.
     boot.suite("hotplug refuse", 60)
-    boot.end()
 
 
 def test_memmap(start):
     boot = start("Sv39, the memory map of a block in the block", "hotplug-memmap", mmu="sv39", harts=2, memory="4G",
                  append="mem=1G memory_hotplug.memmap_on_memory=1")
     boot.suite("hotplug memmap", 60)
-    boot.end()
 
 
 @pytest.mark.parametrize("mode", ["sv39", "sv57"])
@@ -31,4 +29,3 @@ def test_scale(start, mode):
     boot = start(f"{mode.capitalize()}, 1 hart that counts instructions, 2 GiB of 67 GiB in use", f"hotplug-{mode}",
                  mmu=mode, harts=1, memory="67G", append="mem=2G", devices=[*SPARSE, "-icount", "shift=0"])
     boot.suite("hotplug scale 1024 8192 65536", 300)
-    boot.end()

@@ -5,6 +5,8 @@ import itertools
 
 import pytest
 
+from conftest import boot_guest
+
 
 class Devices:
     """What the cues of a program plug and unplug: memory of a size for each port."""
@@ -49,9 +51,9 @@ class Functions(Devices):
 
 
 @pytest.fixture(scope="module")
-def boot(start):
-    return start("Sv39, 2 harts, 2 hot-plug ports, hot-remove", "hotremove", mmu="sv39", harts=2,
-                 ports=2)
+def boot(request):
+    return boot_guest(request, "Sv39, 2 harts, 2 hot-plug ports, hot-remove", "hotremove", mmu="sv39", harts=2,
+                      ports=2)
 
 
 def run(boot, command, devices, limit=600):
@@ -92,10 +94,6 @@ def test_policies(boot):
     run(boot, "hotremove policies", Devices(boot.guest, "256M"))
 
 
-def test_end(boot):
-    boot.end()
-
-
 def test_on_off(report, start):
     boot = start("Sv57, 2 harts, 256 MiB on a device, the kernel's mem-on-off-test.sh", "mem-on-off", harts=2,
                  ports=1, append="memhp_default_state=online_movable",
@@ -105,4 +103,3 @@ def test_on_off(report, start):
     status, lines = boot.guest.run("UID=0 sh mem-on-off-test.sh", 120)
     report.check(status == 0 and "-> Success" in lines, "a block is taken offline and online again",
                  f"exit status {status}: {' / '.join(lines[-4:])}")
-    boot.end()

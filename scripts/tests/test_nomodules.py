@@ -3,11 +3,13 @@
 
 import pytest
 
+from conftest import boot_guest
+
 
 @pytest.fixture(scope="module")
-def boot(start):
-    return start("4 harts, a kernel without modules, KUnit on", "nomodules", config="nomodules",
-                 append="kunit.enable=1")
+def boot(request):
+    return boot_guest(request, "4 harts, a kernel without modules, KUnit on", "nomodules", config="nomodules",
+                      append="kunit.enable=1")
 
 
 def test_no_modules(report, boot):
@@ -37,7 +39,3 @@ def test_probe_of_a_module(report, boot):
                                " > /sys/kernel/tracing/kprobe_events")
     left = boot.guest.output("cat /sys/kernel/tracing/kprobe_events")
     report.check(status and not left, "a probe event of a module is refused", left)
-
-
-def test_end(boot):
-    boot.end()

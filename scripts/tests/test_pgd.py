@@ -15,4 +15,3 @@ def test_pgd(report, start, mode):
     boot.suite("placement", 60)
     boot.suite("programs", 60)
     boot.suite("pgd 512", 120, plug=lambda: boot.guest.plug(0, "512M", 0))
-    boot.end()

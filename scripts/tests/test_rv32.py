@@ -24,14 +24,12 @@ def test_users(report, start):
     boot.suite("placement", 60)
     boot.suite("features", 60)
     boot.suite("wx", 60)
-    boot.end()
 
 
 def test_cycles(start):
     boot = start("32-bit, 2 harts, 1,000 cycles of each user", "rv32-cycles", config="rv32", harts=2,
                  append="rcupdate.rcu_expedited=1")
     boot.suite("cycles", 400)
-    boot.end()
 
 
 def test_full(start):
@@ -39,7 +37,6 @@ def test_full(start):
     boot = start("32-bit, 2 harts, the vmalloc space is filled", "rv32-full", config="rv32", harts=2,
                  memory="1G")
     boot.suite("full", 300)
-    boot.end()
 
 
 def test_bpf(report, start):
@@ -68,7 +65,6 @@ def test_bpf(report, start):
         report.check(not status and re.search(rf"{suite}: Summary: [1-9]\d* PASSED, 0 FAILED", log),
                      f"test_bpf: {suite} passes")
         boot.guest.run("rmmod test_bpf")
-    boot.end()
 
 
 def test_vmalloc(report, start):
@@ -84,4 +80,3 @@ def test_vmalloc(report, start):
     report.check(len(found) == 9, "test_vmalloc ran 9 tests", f"{len(found)} results")
     for name, passed, failed in found:
         report.check(int(passed) and not int(failed), f"test_vmalloc: {name}")
-    boot.end()

@@ -7,6 +7,8 @@ from collections import Counter
 
 import pytest
 
+from conftest import boot_guest
+
 TABLE = "/sys/kernel/debug/execmem"
 TRACING = "/sys/kernel/tracing"
 # The letters of tools/vm/execmem
@@ -16,9 +18,9 @@ TYPES = {"m": "module-text", "d": "module-data", "k": "kprobes", "f": "ftrace", 
 # Stopping a machine of one hart takes no time, and filling a page with slots stops
 # it thousands of times.
 @pytest.fixture(scope="module")
-def boot(start):
-    return start("1 hart, statistics and tracepoints, execmem.rox=0", "statistics", harts=1,
-                 append="rcupdate.rcu_expedited=1 execmem.rox=0")
+def boot(request):
+    return boot_guest(request, "1 hart, statistics and tracepoints, execmem.rox=0", "statistics", harts=1,
+                      append="rcupdate.rcu_expedited=1 execmem.rox=0")
 
 
 def cache_blocks(table):
@@ -181,10 +183,6 @@ def test_stats(boot):
     boot.suite("stats", 300)
 
 
-def test_end(boot):
-    boot.end()
-
-
 def test_cache(report, start):
     """The same of what is in the cache, whose pieces are too small to be drawn one by one."""
     boot = start("1 hart, statistics of the cache", "statistics-cache", harts=1,
@@ -207,7 +205,6 @@ def test_cache(report, start):
             break
         time.sleep(0.1)
     report.check(blocks == (0, 0), "it goes when memory is short", str(blocks))
-    boot.end()
 
 
 def test_fences(report, start):
@@ -230,4 +227,3 @@ def test_fences(report, start):
     fences, flushes = (int(after[call]) - int(before[call]) for call in calls)
     report.check(501 <= fences <= 525, "each load synchronizes instruction caches once, no unload does", str(fences))
     report.check(flushes <= 25, "hardly any TLB is flushed", str(flushes))
-    boot.end()

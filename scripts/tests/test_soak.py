@@ -15,7 +15,6 @@ def test_soak(start, config):
     boot = start(f"{config}, 4 harts, eight processes at once", f"soak-{config}", config=config,
                  boot_limit=300)
     boot.suite(f"soak {SECONDS}", SECONDS + 300)
-    boot.end()
 
 
 # Memory comes and goes while all else goes on, on the kernel that watches.
@@ -26,4 +25,3 @@ if "SOAK" in os.environ:
                      config="debug", mmu=mode, memory="3G", boot_limit=300,
                      append="mem=1G page_owner=on rcupdate.rcu_expedited=1")
         boot.suite(f"hotplug races {max(SECONDS // 6, 1)}", SECONDS + 300)
-        boot.end()

@@ -25,7 +25,6 @@ def test_bpf(start, rox):
     boot = start(f"1 hart, test_bpf, execmem.rox={rox}", f"test_bpf-{rox}", harts=1,
                  append=f"execmem.rox={rox}")
     boot.test_bpf()
-    boot.end()
 
 
 def test_vmalloc(report, start):
@@ -40,7 +39,6 @@ def test_vmalloc(report, start):
                  f"{len(found)} results")
     for name, passed, failed in found:
         report.check(int(passed) and not int(failed), f"test_vmalloc: {name}")
-    boot.end()
 
 
 @pytest.mark.parametrize("rox", [1, 0])
@@ -63,4 +61,3 @@ def test_ftracetest(report, start, rox):
         if result != "PASS":
             said = boot.guest.output(f"tail -n 2 /tmp/ftracetest/{number}-*").replace("\n", " / ")
         report.check(result == "PASS", f"ftracetest: {name}", f"{result}: {said}")
-    boot.end()

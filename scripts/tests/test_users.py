@@ -3,6 +3,7 @@
 
 import pytest
 
+from conftest import boot_guest
 from test_seen import cache_blocks
 
 
@@ -11,9 +12,9 @@ LIMIT = 300
 
 
 @pytest.fixture(scope="module", params=[1, 0])
-def boot(start, request):
+def boot(request):
     rox = f"execmem.rox={request.param}"
-    return start(f"4 harts, KUnit on, {rox}", f"users-{rox}", append=f"kunit.enable=1 {rox}")
+    return boot_guest(request, f"4 harts, KUnit on, {rox}", f"users-{rox}", append=f"kunit.enable=1 {rox}")
 
 
 def test_boot_log(report, boot):
@@ -48,10 +49,6 @@ def test_probes(boot):
     boot.suite("probes", LIMIT)
 
 
-def test_end(boot):
-    boot.end()
-
-
 def test_small_pages(report, start):
     """Blocks of the cache where there is no large page to be had."""
     boot = start("4 harts, no large pages in vmalloc", "users-small", append="kunit.enable=1 nohugevmalloc")
@@ -62,7 +59,6 @@ def test_small_pages(report, start):
     text = boot.guest.output("ulimit -n 15000; show bpf 12000 'cat /sys/kernel/debug/execmem'", LIMIT)
     blocks, small = cache_blocks(text)
     report.check(blocks == small > 0, "blocks of 4 KiB pages are counted", f"{small} of {blocks}")
-    boot.end()
 
 
 # Without the cache, BPF has a window of 128 MiB. With it, it is 2 GiB.
@@ -72,4 +68,3 @@ def test_full(start, rox, memory):
     boot = start(f"2 harts, the BPF window is filled, execmem.rox={rox}", f"full-{rox}", harts=2,
                  memory=memory, append=f"execmem.rox={rox}")
     boot.suite("full", 300)
-    boot.end()

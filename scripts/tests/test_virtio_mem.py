@@ -102,7 +102,6 @@ def test_resize(report, start, mode):
     boot.guest.monitor.type("device_del vm0")
     report.check(is_soon(lambda: boot.guest.monitor.execute("query-memory-devices"), []),
                  "unbound, the device goes away")
-    boot.end()
 
 
 # Blocks of 256 MiB, two of the kernel's: 6.1's driver then works in another mode.
@@ -116,11 +115,9 @@ def test_boot(report, start):
     report.check(is_soon(lambda: plugged(boot), 0), "and gives it back")
     report.check(total(boot) == larger - GIB, "MemTotal has had that GiB", f"{larger}, then {total(boot)}")
     resize(report, boot, 7680, 1024, 0)
-    boot.end()
 
 
 def test_debug(report, start):
     boot = start("debug kernel, 2 harts, virtio-mem", "virtio-mem-debug", config="debug", mmu="sv57", harts=2,
                  memory="1G,maxmem=16G", append=MOVABLE, devices=devices(), boot_limit=300)
     resize(report, boot, 256, 0, limit=600)
-    boot.end()
