@@ -5,13 +5,20 @@
 
 #include <linux/threads.h>
 
+#include <asm/cache.h>
+
 #if defined(CONFIG_MMU) && defined(CONFIG_64BIT)
 
-/* Per CPU, how many of the announced mappings its hart has fenced for */
+/*
+ * For each CPU, how many of the announced mappings its hart has fenced for. Each
+ * has a cache line of its own: every trap from the kernel reads it, and would
+ * have to fetch the line again after another CPU has written to it. A per-CPU
+ * variable takes four more instructions to find.
+ */
 	.pushsection .bss
-	.balign	SZREG
+	.balign	L1_CACHE_BYTES
 lazy_fence_seen:
-	.zero	NR_CPUS * SZREG
+	.zero	NR_CPUS * L1_CACHE_BYTES
 	.popsection
 
 /*
@@ -35,10 +42,19 @@ lazy_fence_seen:
 	.option norelax
 	REG_S	a0, TASK_TI_USER_SP(tp)
 	lw	sp, TASK_TI_CPU(tp)
-	slli	sp, sp, RISCV_LGPTR
+	slli	sp, sp, L1_CACHE_SHIFT
 	la	a0, lazy_fence_seen
 	add	sp, sp, a0
 	la	a0, lazy_fence_made
+
+	/*
+	 * How this hart came to use the mapping: it has loaded the address, or
+	 * the stack pointer, that another hart has stored after it had counted
+	 * the mapping. Have that load first, then the one of the count. Without
+	 * the fence the hart may do the second one early, and find an old count:
+	 * a trap orders nothing, and neither load depends on the other.
+	 */
+	fence	r, r
 	REG_L	a0, (a0)
 	REG_L	tp, (sp)
 	beq	tp, a0, .Lin_sync_\@

@@ -12,13 +12,16 @@
 
 #include "kasan_hotplug.h"
 
-/* A copy of one of the shared page tables */
+/* A copy of one of the shared page tables, to be pointed to by an entry */
 static struct page *copy_table(const void *table)
 {
 	struct page *page = alloc_page(GFP_KERNEL);
 
-	if (page)
+	if (page) {
 		memcpy(page_address(page), table, PAGE_SIZE);
+		/* Other harts walk these tables: the copy first, then the entry */
+		smp_wmb();
+	}
 
 	return page;
 }

@@ -136,6 +136,8 @@ static struct area __init prealloc_kasan_shadow(const void *need_start,
 		if (!table)
 			panic("No memory for the kernel page tables of the KASAN area\n");
 		memcpy(table, early, PAGE_SIZE);
+		/* The hart may walk the shadow meanwhile: the copy first, then the entry */
+		smp_wmb();
 		set_pgd(pgd, pfn_pgd(PFN_DOWN(__pa(table)), PAGE_TABLE));
 		area.pages++;
 	}

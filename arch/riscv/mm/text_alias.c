@@ -10,50 +10,70 @@
  * is its alias in the direct map. It is written through a second alias, which
  * is in no other page table than that of an mm of its own, in the half of user
  * space. A hart that writes has this mm loaded, with interrupts disabled, for
- * as long as it takes to write to one page. Only one hart does so at a time.
+ * as long as it takes to write to a few pages. Only one hart does so at a time.
  * Thus no other hart can write through the alias, nor can it cache it, and
  * taking it down needs no more than a fence on this hart.
  *
- * With an ASID allocator, translations of the alias have ASID 0, which no
- * process gets: those of the interrupted process stay cached. Without one, all
- * are of ASID 0, and what the hart has cached of the tables of either mm must
- * not be used with those of the other. Fencing one address would not be enough
- * for that, as it orders leaf entries alone.
+ * Translations of the alias have ASID 0, which no process has if there is an
+ * ASID allocator: those of the interrupted process stay cached. Without an
+ * allocator every process has ASID 0, and init_mm always has it. Then what the
+ * hart has cached of the tables of either mm must not be used with those of the
+ * other. Fencing one address would not be enough for that, as it orders leaf
+ * entries alone.
  *
  * The half of the kernel is the same in all page tables, see pgd_prealloc.c:
  * stack, source and traps work as ever.
+ *
+ * The text that is written may be that of any function of the kernel. Between
+ * the first store and the fence.i, this hart may fetch a mixture of old and new
+ * instructions from it. For as long, it executes text_alias_write_pages() only, which calls
+ * nothing: the function tracer, kprobes and sanitizers stay out of it. That is
+ * also why the lock is an arch_spinlock_t.
  */
 
 #include <linux/compiler.h>
 #include <linux/execmem.h>
 #include <linux/init.h>
+#include <linux/irqflags.h>
 #include <linux/kprobes.h>
 #include <linux/kernel.h>
 #include <linux/minmax.h>
 #include <linux/mm.h>
-#include <linux/mmu_context.h>
+#include <linux/pfn.h>
 #include <linux/pgtable.h>
 #include <linux/sched/mm.h>
 #include <linux/spinlock.h>
 #include <linux/string.h>
 #include <linux/vmalloc.h>
 
+#include <asm/cacheflush.h>
 #include <asm/csr.h>
 #include <asm/text_alias.h>
-#include <asm/tlbflush.h>
 #include <asm/unaligned.h>
 
-/* Any address of user space. Nothing else is ever mapped in this mm */
+/*
+ * Pages that are written at once, with interrupts disabled. Two are enough for
+ * an instruction that crosses from one page into the next.
+ */
+#define ALIAS_PAGES	4
+
+/*
+ * Any address of user space from which on one page table maps ALIAS_PAGES.
+ * Nothing else is ever mapped in this mm.
+ */
 #define ALIAS_ADDR	PMD_SIZE
 
-static struct mm_struct *alias_mm __ro_after_init;
-static pte_t *alias_pte __ro_after_init;
+/* The page-table entries of the alias, and the satp of its mm */
+static pte_t *alias_ptes __ro_after_init;
+static unsigned long alias_satp __ro_after_init;
 /* Held while the alias exists */
-static DEFINE_RAW_SPINLOCK(alias_lock);
+static arch_spinlock_t alias_lock = __ARCH_SPIN_LOCK_UNLOCKED;
 
-static int __init set_alias_pte(pte_t *pte, unsigned long addr, void *data)
+static int __init set_alias_ptes(pte_t *pte, unsigned long addr, void *data)
 {
-	alias_pte = pte;
+	if (addr == ALIAS_ADDR)
+		alias_ptes = pte;
+
 	return 0;
 }
 
@@ -65,9 +85,14 @@ static int __init set_alias_pte(pte_t *pte, unsigned long addr, void *data)
  */
 void __init poking_init(void)
 {
-	alias_mm = mm_alloc();
-	if (!alias_mm ||
-	    apply_to_page_range(alias_mm, ALIAS_ADDR, PAGE_SIZE, set_alias_pte, NULL))
+	struct mm_struct *mm = mm_alloc();
+
+	if (!mm)
+		panic("No memory to write to kernel text\n");
+
+	alias_satp = virt_to_pfn(mm->pgd) | satp_mode;
+	if (apply_to_page_range(mm, ALIAS_ADDR, ALIAS_PAGES * PAGE_SIZE,
+				set_alias_ptes, NULL))
 		panic("No memory to write to kernel text\n");
 }
 
@@ -78,61 +103,91 @@ void __init poking_init(void)
  */
 bool text_alias_ready(void)
 {
-	return alias_pte;
+	return alias_ptes;
 }
 
-/* Drop what this hart has cached of the alias, and of what is in its way */
-static __always_inline void alias_fence(void)
+/* Drop what this hart has cached with ASID 0, of all levels of the page table */
+static __always_inline void asid_0_fence(void)
 {
-	if (static_branch_unlikely(&use_asid_allocator))
-		asm volatile ("sfence.vma x0, %0" : : "r" (0) : "memory");
-	else
-		local_flush_tlb_all();
+	asm volatile ("sfence.vma x0, %0" : : "r" (0) : "memory");
 }
 
 /*
- * What an instruction may be is written in one go where it is aligned: a hart
- * that executes it meanwhile fetches the old one or the new one. KASAN knows
- * nothing of addresses of user space.
+ * An aligned instruction is written with one store: a hart that executes it
+ * meanwhile fetches the old one or the new one. The stores are volatile because
+ * the compiler would call memcpy() for a loop of others.
  */
-static __no_kasan_or_inline void write_alias(void *dst, const void *src, size_t len)
+static __always_inline void write_alias(void *dst, const void *src, size_t len)
 {
-	if (len == sizeof(u16) && IS_ALIGNED((unsigned long)dst, sizeof(u16)))
+	unsigned long to = (unsigned long)dst;
+
+	if (len == sizeof(u16) && IS_ALIGNED(to, sizeof(u16))) {
 		WRITE_ONCE(*(u16 *)dst, get_unaligned((const u16 *)src));
-	else if (len == sizeof(u32) && IS_ALIGNED((unsigned long)dst, sizeof(u32)))
+		return;
+	}
+	if (len == sizeof(u32) && IS_ALIGNED(to, sizeof(u32))) {
 		WRITE_ONCE(*(u32 *)dst, get_unaligned((const u32 *)src));
-	else
-		__memcpy(dst, src, len);
+		return;
+	}
+	if (len == sizeof(u64) && IS_ALIGNED(to, sizeof(u64))) {
+		WRITE_ONCE(*(u64 *)dst, get_unaligned((const u64 *)src));
+		return;
+	}
+
+	if (IS_ALIGNED(to - (unsigned long)src, sizeof(u64))) {
+		for (; len && !IS_ALIGNED((unsigned long)dst, sizeof(u64)); len--)
+			WRITE_ONCE(*(u8 *)dst++, *(const u8 *)src++);
+		for (; len >= sizeof(u64); len -= sizeof(u64)) {
+			WRITE_ONCE(*(u64 *)dst, *(const u64 *)src);
+			dst += sizeof(u64);
+			src += sizeof(u64);
+		}
+	}
+	for (; len; len--)
+		WRITE_ONCE(*(u8 *)dst++, *(const u8 *)src++);
 }
 
-NOKPROBE_SYMBOL(write_alias);
-
-/* Not beyond the end of the page */
-static void write_page(unsigned long pfn, unsigned int offset, const void *src,
-		       size_t len)
+/*
+ * Write to the pages of @ptes, from @offset of the first one on.
+ *
+ * Everything here is inlined, see above. raw_local_irq_save() does not tell the
+ * irq tracer, and arch_spin_lock() does not tell lockdep. A page fault at @src,
+ * which may be a new mapping, is handled by kernel/entry-lazy-fence.S alone.
+ */
+static noinstr void text_alias_write_pages(const pte_t *ptes, unsigned int nr,
+					   unsigned int offset, const void *src,
+					   size_t len)
 {
 	unsigned long flags, satp;
+	unsigned int i;
 
-	raw_spin_lock_irqsave(&alias_lock, flags);
+	raw_local_irq_save(flags);
+	arch_spin_lock(&alias_lock);
 
-	/* Not global: that would make it valid in all address spaces */
-	set_pte(alias_pte, pfn_pte(pfn, __pgprot(pgprot_val(PAGE_KERNEL) & ~_PAGE_GLOBAL)));
+	for (i = 0; i < nr; i++)
+		WRITE_ONCE(alias_ptes[i], ptes[i]);
 	satp = csr_read(CSR_SATP);
-	csr_write(CSR_SATP, virt_to_pfn(alias_mm->pgd) | satp_mode);
-	alias_fence();
+	csr_write(CSR_SATP, alias_satp);
+	asid_0_fence();
 
 	write_alias((void *)ALIAS_ADDR + offset, src, len);
+	/* Before this hart executes anything else, as the unlock below */
+	local_flush_icache_all();
 
-	set_pte(alias_pte, __pte(0));
-	alias_fence();
+	for (i = 0; i < nr; i++)
+		WRITE_ONCE(alias_ptes[i], __pte(0));
+	asid_0_fence();
 	csr_write(CSR_SATP, satp);
-	if (!static_branch_unlikely(&use_asid_allocator))
-		local_flush_tlb_all();
+	/*
+	 * Since the last fence this hart may have walked the tables of the alias
+	 * once more, and have cached those that are not leaves.
+	 */
+	if (!(satp & (SATP_ASID_MASK << SATP_ASID_SHIFT)))
+		asid_0_fence();
 
-	raw_spin_unlock_irqrestore(&alias_lock, flags);
+	arch_spin_unlock(&alias_lock);
+	raw_local_irq_restore(flags);
 }
-
-NOKPROBE_SYMBOL(write_page);
 
 static struct page *text_page(unsigned long addr)
 {
@@ -150,13 +205,15 @@ NOKPROBE_SYMBOL(text_page);
  * @src: what to write
  * @len: bytes to write, any number
  *
- * A hart sees it as any other store. To execute it, harts need a fence.i
- * afterwards. Other harts may see the bytes one by one, unless there are two or
- * four of them and @dst is a multiple of that.
+ * A hart sees it as any other store. This hart has executed a fence.i before it
+ * executes anything that may have been written, if @len is at most three pages.
+ * To execute it, other harts need a fence.i afterwards. They may see the bytes
+ * one by one, unless there are two, four or eight of them and @dst is a multiple
+ * of that.
  *
  * Context: any, after poking_init().
  *
- * Return: 0; -EFAULT at a page that is not mapped, the pages before it are
+ * Return: 0; -EFAULT at a page that is not mapped, pages before it may have been
  * written.
  */
 int text_alias_write(void *dst, const void *src, size_t len)
@@ -165,13 +222,21 @@ int text_alias_write(void *dst, const void *src, size_t len)
 
 	while (len) {
 		unsigned int offset = offset_in_page(addr);
-		size_t part = min_t(size_t, len, PAGE_SIZE - offset);
-		struct page *page = text_page(addr);
+		size_t part = min_t(size_t, len, ALIAS_PAGES * PAGE_SIZE - offset);
+		unsigned int i, nr = PFN_UP(offset + part);
+		pte_t ptes[ALIAS_PAGES];
 
-		if (!page)
-			return -EFAULT;
+		for (i = 0; i < nr; i++) {
+			struct page *page = text_page(addr - offset + i * PAGE_SIZE);
 
-		write_page(page_to_pfn(page), offset, src, part);
+			if (!page)
+				return -EFAULT;
+			/* Not global: that would make it valid in all address spaces */
+			ptes[i] = pfn_pte(page_to_pfn(page),
+					  __pgprot(pgprot_val(PAGE_KERNEL) & ~_PAGE_GLOBAL));
+		}
+
+		text_alias_write_pages(ptes, nr, offset, src, part);
 		addr += part;
 		src += part;
 		len -= part;

@@ -20,6 +20,12 @@
 /* As /proc/vmallocinfo names who allocates a block of the cache */
 #define CACHE_BLOCK	"execmem_cache_take+"
 
+void skip_without_mode(int argc, const char *usage)
+{
+	if (argc < 2)
+		ksft_exit_skip("usage: %s\n", usage);
+}
+
 char *read_file(const char *path)
 {
 	size_t size = 0, room = 0;

@@ -66,6 +66,12 @@ struct ptdump {
 		exit(1);					\
 	} while (0)
 
+/*
+ * Some programs need to be told what to do, and a host that does its part. Without
+ * arguments, as kselftest's "make run_tests" calls them, they are skipped.
+ */
+void skip_without_mode(int argc, const char *usage);
+
 /* The whole file, or the number in it; free() the text. */
 char *read_file(const char *path);
 long read_long(const char *path);

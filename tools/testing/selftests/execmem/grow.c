@@ -189,6 +189,7 @@ int main(int argc, char **argv)
 
 	setlinebuf(stdout);
 	ksft_print_header();
+	skip_without_mode(argc, "grow MIB... 0");
 	if (argc < 3 || strcmp(argv[argc - 1], "0") || work == MAP_FAILED)
 		die("usage: grow MIB... 0");
 	ksft_set_plan(ROUNDS * (3 * (argc - 1) + 2) + 2);

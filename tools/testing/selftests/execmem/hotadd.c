@@ -200,6 +200,7 @@ int main(int argc, char **argv)
 
 	setlinebuf(stdout);
 	ksft_print_header();
+	skip_without_mode(argc, "hotadd add MIB... | refuse");
 	if (!strcmp(mode, "add") && argc > 2)
 		main_add(argv + 2);
 	else if (!strcmp(mode, "refuse"))

@@ -604,6 +604,7 @@ int main(int argc, char **argv)
 
 	setlinebuf(stdout);
 	ksft_print_header();
+	skip_without_mode(argc, "hotremove MODE [ARGUMENT], as hotremove.c says");
 	if (access("/sys/kernel/debug/hotplug_range", F_OK))
 		module_load("modules/hotplug_range.ko");
 	online_as("online_movable");

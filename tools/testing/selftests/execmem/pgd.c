@@ -168,6 +168,7 @@ int main(int argc, char **argv)
 
 	setlinebuf(stdout);
 	ksft_print_header();
+	skip_without_mode(argc, "pgd MIB");
 	ksft_set_plan(2 * ARRAY_SIZE(areas) + ARRAY_SIZE(places) + 1 + 2 * ARRAY_SIZE(places));
 
 	if (!size)

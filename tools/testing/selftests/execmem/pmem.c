@@ -462,6 +462,7 @@ int main(int argc, char **argv)
 
 	setlinebuf(stdout);
 	ksft_print_header();
+	skip_without_mode(argc, "pmem fs | dax | ram TIMES");
 	if (access("/sys/kernel/debug/hotplug_range", F_OK))
 		module_load("modules/hotplug_range.ko");
 

@@ -21,6 +21,11 @@
 /* The beginning of a function, instruction by instruction */
 #define BYTES	64
 
+/* What writes to text, from the first store to the fence.i */
+#define WRITER	"text_alias_write_pages"
+/* With an irq tracer, what tells it that interrupts are on again in user mode */
+#define IRQS_ON	"lockdep_hardirqs_on_prepare"
+
 static int try_probe(unsigned long offset, int *fd)
 {
 	*fd = kprobe_open(PROBED_SYSCALL, offset);
@@ -110,9 +115,19 @@ static void test_callers(void)
  */
 static void test_gone(void)
 {
+	const char *names[] = {
+		"a probe whose text is gone says nothing of what is there now",
+		"nor is an instruction probed within",
+	};
 	unsigned long addr;
 	int gone, fd;
 
+	/* Only the C extension has short instructions. */
+	if (access("modules/kprobe_short.ko", F_OK)) {
+		ksft_test_result_skip("%s\n", names[0]);
+		ksft_test_result_skip("%s\n", names[1]);
+		return;
+	}
 	module_load("modules/kprobe_short.ko");
 	addr = symbol_address("kprobe_short_text");
 	gone = kprobe_attach("kprobe_short:kprobe_short_text");
@@ -122,28 +137,158 @@ static void test_gone(void)
 	if (symbol_address("kprobe_long_text") != addr)
 		die("kprobe_long did not take the place of kprobe_short");
 	fd = kprobe_open("kprobe_long:kprobe_long_text", 4);
-	ksft_test_result(fd >= 0, "a probe whose text is gone says nothing of what is there now\n");
+	ksft_test_result(fd >= 0, "%s\n", names[0]);
 	if (fd >= 0)
 		close(fd);
 	fd = kprobe_open("kprobe_long:kprobe_long_text", 2);
-	ksft_test_result(fd == -EILSEQ, "nor is an instruction probed within\n");
+	ksft_test_result(fd == -EILSEQ, "%s\n", names[1]);
 	if (fd >= 0)
 		close(fd);
 	close(gone);
 	module_unload("kprobe_long");
 }
 
+/*
+ * The ebreak of a WARN() is one, even where a probe was whose text is gone. That one
+ * stood for 4 bytes, and the ebreak has two.
+ */
+static void test_gone_break(void)
+{
+	const char *name = "an ebreak where a probe was is not taken for it";
+	unsigned long addr;
+	int gone;
+
+	if (access("modules/kprobe_break.ko", F_OK)) {
+		ksft_test_result_skip("%s\n", name);
+		return;
+	}
+	module_load("modules/kprobe_long.ko");
+	addr = symbol_address("kprobe_long_text");
+	gone = kprobe_attach("kprobe_long:kprobe_long_text");
+	module_unload("kprobe_long");
+
+	module_load("modules/kprobe_break.ko");
+	if (symbol_address("kprobe_break_text") != addr)
+		die("kprobe_break did not take the place of kprobe_long");
+	ksft_test_result(read_long("/sys/module/kprobe_break/parameters/answer") == 42 &&
+			 !kprobe_hits(gone), "%s\n", name);
+	close(gone);
+	module_unload("kprobe_break");
+}
+
+static long end_param(const char *name)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/sys/module/kprobe_end/parameters/%s", name);
+	return read_long(path);
+}
+
+/* Nothing is read behind the last instruction of a module's text. */
+static void test_end(void)
+{
+	const char *names[] = {
+		"a short instruction at the end of text is probed",
+		"a short ebreak there is known as that of a BUG()",
+	};
+
+	if (access("modules/kprobe_end.ko", F_OK)) {
+		ksft_test_result_skip("%s\n", names[0]);
+		ksft_test_result_skip("%s\n", names[1]);
+		return;
+	}
+	module_load("modules/kprobe_end.ko");
+	if (end_param("offset") != PAGE_SIZE - 2)
+		die("the text of kprobe_end does not end with a page");
+	ksft_test_result(!end_param("probe"), "%s\n", names[0]);
+	ksft_test_result(end_param("is_bug") == 1, "%s\n", names[1]);
+	module_unload("kprobe_end");
+}
+
+/* Where a trap would overwrite the registers of another */
+static void test_trap_entry(void)
+{
+	size_t i, taken = 0;
+	const char *names[] = { "handle_exception", "ret_from_exception" };
+
+	for (i = 0; i < ARRAY_SIZE(names); i++) {
+		int fd = kprobe_open(names[i], 0);
+
+		taken += fd != -EINVAL;
+		if (fd >= 0)
+			close(fd);
+	}
+	ksft_test_result(!taken, "the entry of traps cannot be probed\n");
+}
+
+/* While text is half-written, nothing is executed that may have been written. */
+static void test_writer(void)
+{
+	const char *tracer = "/sys/kernel/tracing/available_filter_functions";
+	const char *name = "what writes to text cannot be traced";
+	size_t offset, taken = 0;
+	char *functions;
+	int fd;
+
+	if (!symbol_address(WRITER))
+		die("no function " WRITER);
+	for (offset = 0; offset < BYTES; offset += 2) {
+		fd = kprobe_open(WRITER, offset);
+		taken += fd != -EINVAL;
+		if (fd >= 0)
+			close(fd);
+	}
+	ksft_test_result(!taken, "what writes to text cannot be probed\n");
+
+	if (access(tracer, F_OK)) {
+		ksft_test_result_skip("%s\n", name);
+		return;
+	}
+	functions = read_file(tracer);
+	ksft_test_result(strstr(functions, "\ndo_exit\n") &&
+			 !strstr(functions, "\n" WRITER "\n"), "%s\n", name);
+	free(functions);
+}
+
+/*
+ * A probe traps in the kernel, on its way to user mode too: the trap must not be
+ * taken for one from there.
+ */
+static void test_irqs_on(void)
+{
+	const char *name = "a probe on the way to user mode, where irqs are traced";
+	unsigned long hits;
+	int fd, n;
+
+	if (!symbol_address(IRQS_ON)) {
+		ksft_test_result_skip("%s\n", name);
+		return;
+	}
+	fd = kprobe_attach(IRQS_ON);
+	for (n = 0; n < CYCLES; n++)
+		syscall(SYS_getppid);
+	hits = kprobe_hits(fd);
+	close(fd);
+	ksft_print_msg("%lu hits in %d system calls\n", hits, CYCLES);
+	ksft_test_result(hits >= CYCLES, "%s\n", name);
+}
+
 int main(void)
 {
 	setlinebuf(stdout);
 	ksft_print_header();
-	ksft_set_plan(4);
+	ksft_set_plan(11);
 
 	/* A probe that goes waits for RCU several times, with all harts busy */
 	must_write("/sys/kernel/rcu_expedited", "1");
 	test_neighbours();
 	test_callers();
 	test_gone();
+	test_gone_break();
+	test_end();
+	test_trap_entry();
+	test_writer();
+	test_irqs_on();
 	must_write("/sys/kernel/rcu_expedited", "0");
 
 	ksft_finished();
