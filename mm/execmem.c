@@ -18,7 +18,7 @@
  * &enum execmem_type, and says in which addresses, with which protection and
  * with which alignment memory of that type is allocated. A range that is left
  * empty inherits the one of %EXECMEM_DEFAULT, module data with the protection
- * %PAGE_KERNEL.
+ * %PAGE_KERNEL and not from the cache.
  *
  * An architecture without a table gets memory anywhere in the vmalloc space,
  * writable and executable.
@@ -106,8 +106,17 @@ static bool execmem_range_is_empty(const struct execmem_range *range)
 	       !range->flags;
 }
 
+/* Whether there is a cache, and @range has the addresses of its blocks */
+static bool execmem_range_has_cache(const struct execmem_range *range,
+				    const struct execmem_range *def)
+{
+	return def->flags & EXECMEM_ROX_CACHE &&
+	       range->start == def->start && range->end == def->end;
+}
+
 /* One clear sentence about what is wrong with a range, or NULL */
-static const char *execmem_range_flaw(const struct execmem_range *range)
+static const char *execmem_range_flaw(const struct execmem_range *range,
+				      const struct execmem_range *def)
 {
 	unsigned long fallback_size = range->fallback_end - range->fallback_start;
 	unsigned long size = range->end - range->start;
@@ -122,6 +131,8 @@ static const char *execmem_range_flaw(const struct execmem_range *range)
 	/* Nothing is mapped without an MMU: PAGE_KERNEL is 0 there */
 	if (IS_ENABLED(CONFIG_MMU) && !pgprot_val(range->pgprot))
 		return "no protection given";
+	if (range->flags & EXECMEM_ROX_CACHE && !execmem_range_has_cache(range, def))
+		return "the cache is not in this range";
 	if (!range->fallback_start && !range->fallback_end)
 		return NULL;
 	if (range->fallback_start >= range->fallback_end)
@@ -154,7 +165,7 @@ int execmem_params_complete(struct execmem_params *params)
 		if (range != def && execmem_range_is_empty(range))
 			continue;
 
-		flaw = execmem_range_flaw(range);
+		flaw = execmem_range_flaw(range, def);
 		if (flaw) {
 			pr_err("range for %s [%#lx, %#lx) refused: %s; no executable memory can be allocated\n",
 			       execmem_type_names[type], range->start,
@@ -170,8 +181,10 @@ int execmem_params_complete(struct execmem_params *params)
 			continue;
 
 		*range = *def;
-		if (type == EXECMEM_MODULE_DATA)
+		if (type == EXECMEM_MODULE_DATA) {
 			range->pgprot = PAGE_KERNEL;
+			range->flags &= ~EXECMEM_ROX_CACHE;
+		}
 	}
 
 	return 0;
@@ -273,7 +286,7 @@ static void *execmem_vmalloc(const struct execmem_range *range, size_t size,
 	return kasan_reset_tag(ptr);
 }
 
-/* Memory of its own, which @area is the record of; under the mutex if there is */
+/* Allocate memory outside the cache and record it in @area. Takes execmem_mutex and keeps it */
 static struct execmem_area *execmem_take(const struct execmem_range *range,
 					 size_t size, const void *caller,
 					 struct execmem_area *area)
@@ -302,7 +315,7 @@ static struct execmem_area *execmem_take(const struct execmem_range *range,
  * Context: process context, may sleep.
  *
  * Return: the address of @size bytes, rounded up to full pages, or to
- * %EXECMEM_PIECE_SIZE where the range is served by the cache, and not
+ * %EXECMEM_ROX_ALIGN where the range is served by the cache, and not
  * zeroed; %NULL if there is neither address space nor memory.
  */
 void *execmem_range_alloc(const struct execmem_range *range,
@@ -316,13 +329,13 @@ void *execmem_range_alloc(const struct execmem_range *range,
 		return NULL;
 
 	spare = kmalloc(sizeof(*spare), GFP_KERNEL);
-	/* It must not hide from kmemleak that a user lost the memory */
+	/* kmemleak must not scan it: the address in it would hide a leaked allocation */
 	kmemleak_ignore(spare);
 
 	if (!spare || size > EXECMEM_MAX_SIZE)
 		mutex_lock(&execmem_mutex);
 	else if (range->flags & EXECMEM_ROX_CACHE)
-		area = execmem_cache_take(range, size, spare);
+		area = execmem_cache_take(size, spare);
 	else
 		area = execmem_take(range, size, caller, spare);
 
@@ -357,7 +370,8 @@ void *execmem_range_alloc(const struct execmem_range *range,
  * The memory is in the range of @type and has its protection: it is for the
  * caller to make it writable, read-only or executable with set_memory_*() as
  * its use demands. It is not zeroed. If execmem_is_rox(@type), it is read-only
- * and executable, has trapping instructions in it, starts at a multiple of 64,
+ * and executable, has trapping instructions in it, starts at a multiple of
+ * %EXECMEM_ROX_ALIGN,
  * and is written with execmem_update_copy() alone.
  *
  * Context: process context, may sleep.
@@ -414,9 +428,7 @@ void execmem_free(void *ptr)
 	execmem_stats_sub(&execmem_stats[EXECMEM_TYPE_MAX], area);
 
 	if (area->flags & EXECMEM_AREA_PIECE) {
-		area = execmem_cache_give(area);
-		mutex_unlock(&execmem_mutex);
-		execmem_cache_release(area);
+		execmem_cache_give(area);
 		return;
 	}
 

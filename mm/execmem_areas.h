@@ -10,9 +10,6 @@
 #include <linux/rbtree.h>
 #include <linux/types.h>
 
-/* Pieces of a block start and end at multiples of it */
-#define EXECMEM_PIECE_SIZE	64UL
-
 /**
  * enum execmem_area_flags - what an area is
  * @EXECMEM_AREA_FREE: nobody has it
@@ -20,6 +17,8 @@
  * @EXECMEM_AREA_FIRST: it is the first piece of its block
  * @EXECMEM_AREA_LAST: it is the last piece of its block
  * @EXECMEM_AREA_DIRECT_MAP: it is kmalloc() memory, see %EXECMEM_DIRECT_MAP
+ * @EXECMEM_AREA_SMALL_PAGES: its block is not of large pages. All pieces of a
+ *	block agree in this
  */
 enum execmem_area_flags {
 	EXECMEM_AREA_FREE	= BIT(0),
@@ -27,6 +26,7 @@ enum execmem_area_flags {
 	EXECMEM_AREA_FIRST	= BIT(2),
 	EXECMEM_AREA_LAST	= BIT(3),
 	EXECMEM_AREA_DIRECT_MAP	= BIT(4),
+	EXECMEM_AREA_SMALL_PAGES = BIT(5),
 };
 
 /* A block of which nothing is in use is one piece */
@@ -72,6 +72,18 @@ struct execmem_areas {
 	struct rb_root	by_size;
 };
 
+/**
+ * struct execmem_fill - how a range of addresses is filled
+ * @used: bytes that allocations have
+ * @free: bytes outside all areas
+ * @largest: bytes of the largest hole between areas
+ */
+struct execmem_fill {
+	unsigned long	used;
+	unsigned long	free;
+	unsigned long	largest;
+};
+
 void execmem_areas_add(struct execmem_areas *areas, struct execmem_area *area);
 void execmem_areas_del(struct execmem_areas *areas, struct execmem_area *area);
 struct execmem_area *execmem_areas_find(const struct execmem_areas *areas,
@@ -81,5 +93,8 @@ struct execmem_area *execmem_areas_take(struct execmem_areas *areas,
 					struct execmem_area *spare);
 struct execmem_area *execmem_areas_give(struct execmem_areas *areas,
 					struct execmem_area *area);
+struct execmem_fill execmem_areas_fill(const struct execmem_areas *areas,
+				       unsigned long start, unsigned long end,
+				       unsigned int guard);
 
 #endif /* _MM_EXECMEM_AREAS_H */

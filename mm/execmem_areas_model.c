@@ -33,7 +33,7 @@ static unsigned long unit_addr(const struct areas_model *model, unsigned int pla
 {
 	unsigned long units = place * model->units + unit + (place > 1 ? GAP_UNITS : 0);
 
-	return BASE + units * EXECMEM_PIECE_SIZE;
+	return BASE + units * AREAS_MODEL_UNIT;
 }
 
 /* The run behind @run, which starts as zeroes; false if there is none */
@@ -106,7 +106,13 @@ static bool is_run(const struct areas_model *model, const struct execmem_area *a
 		   const struct run *run)
 {
 	return area->addr == unit_addr(model, run->place, run->first) &&
-	       area->used == run->len * EXECMEM_PIECE_SIZE;
+	       area->used == run->len * AREAS_MODEL_UNIT;
+}
+
+/* What all pieces of a block have in common */
+static unsigned int block_flags(unsigned int place)
+{
+	return place % 2 ? EXECMEM_AREA_SMALL_PAGES : 0;
 }
 
 static const char *add(struct areas_model *model, unsigned int place,
@@ -119,10 +125,10 @@ static const char *add(struct areas_model *model, unsigned int place,
 		return "there is no memory for a record";
 
 	area->addr = unit_addr(model, place, 0);
-	area->used = model->units * EXECMEM_PIECE_SIZE;
+	area->used = model->units * AREAS_MODEL_UNIT;
 	area->flags = 0;
 	if (what == AREAS_MODEL_BLOCK)
-		area->flags = EXECMEM_AREA_BLOCK | EXECMEM_AREA_FREE;
+		area->flags = EXECMEM_AREA_BLOCK | EXECMEM_AREA_FREE | block_flags(place);
 	if (place == LAST_PLACE)
 		area->flags &= ~EXECMEM_AREA_LAST;
 	execmem_areas_add(&model->areas, area);
@@ -178,7 +184,7 @@ static const char *take(struct areas_model *model, unsigned int len)
 			best = run;
 	}
 
-	area = execmem_areas_take(&model->areas, len * EXECMEM_PIECE_SIZE, spare);
+	area = execmem_areas_take(&model->areas, len * AREAS_MODEL_UNIT, spare);
 	if (area != spare)
 		kfree(spare);
 	if (!area)
@@ -230,11 +236,11 @@ static const char *check_area(const struct areas_model *model, struct execmem_ar
 			      const struct run *run)
 {
 	unsigned long addr = unit_addr(model, run->place, run->first);
-	unsigned long last = addr + (run->len - 1) * EXECMEM_PIECE_SIZE;
+	unsigned long last = addr + (run->len - 1) * AREAS_MODEL_UNIT;
 	unsigned int flags = 0;
 
 	if (model->place[run->place] == AREAS_MODEL_BLOCK) {
-		flags = EXECMEM_AREA_PIECE;
+		flags = EXECMEM_AREA_PIECE | block_flags(run->place);
 		if (!run->owner)
 			flags |= EXECMEM_AREA_FREE;
 		if (!run->first)

@@ -10,6 +10,7 @@
 
 #define AREAS_MODEL_PLACES	4
 #define AREAS_MODEL_MAX_UNITS	512
+#define AREAS_MODEL_UNIT	64UL
 
 /**
  * enum areas_model_place - what a place has
@@ -26,7 +27,7 @@ enum areas_model_place {
 /**
  * struct areas_model - a set of areas, and what it has to be like
  * @areas: the set
- * @units: of %EXECMEM_PIECE_SIZE bytes, in each place
+ * @units: of %AREAS_MODEL_UNIT bytes, in each place
  * @place: what each place has
  * @owner: the allocation that has the unit; %NULL if it is free
  */

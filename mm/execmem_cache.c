@@ -23,14 +23,31 @@
  * It is mapped as it has to be, needs no TLB entry of its own, and stays.
  *
  * All types of memory share the blocks. Best fit, and coalescing with free
- * neighbours, keep large pieces whole, see mm/execmem_areas.c. A block that
- * nobody uses any more goes back to where it came from, but one of them stays,
- * until memory is short, so that loading and unloading one program again and
- * again does not allocate and free a block each time.
+ * neighbours, keep large pieces whole, see mm/execmem_areas.c. Blocks are added
+ * one at a time: however many allocations find no room at once, there are no
+ * more blocks than if they had come one after the other. A block that nobody
+ * uses any more is freed, but one of them stays until memory is short, so that
+ * loading and unloading one program again and again does not allocate and free
+ * a block each time.
  *
- * If there is no large page to be had, a block consists of small ones, and if
- * there is not enough memory even for that, it is only as large as what is to
- * be allocated.
+ * If the page allocator has no large page, a block consists of small ones. It
+ * must not go out of its way for either, as a block is more than an allocation
+ * needs. If there is not enough memory, the block is only as large as the
+ * allocation, for which the page allocator does all that it can.
+ *
+ * An instruction cache may not see stores: a processor can go on executing what
+ * was at an address before, until flush_icache_range(), which reaches all
+ * processors. It is called three times:
+ *
+ * - When code was copied into a piece, once for all of the copy.
+ * - When a piece is freed, before execmem_free() returns. A stale pointer into
+ *   the piece has to lead to a trap, not to the code that was there, and the
+ *   piece stays mapped and executable. (Memory outside the cache is unmapped
+ *   when it is freed, with a TLB flush on all processors, which costs more.)
+ *   Several frees could share a later flush. Until then the freed code could
+ *   still be executed, so this is not done.
+ * - When a block is new, before it becomes executable. Its pages may have had
+ *   code of a process in them, which a physically tagged cache still holds.
  */
 
 #define pr_fmt(fmt) "execmem: " fmt
@@ -42,6 +59,7 @@
 #include <linux/minmax.h>
 #include <linux/mm.h>
 #include <linux/moduleparam.h>
+#include <linux/mutex.h>
 #include <linux/printk.h>
 #include <linux/set_memory.h>
 #include <linux/shrinker.h>
@@ -60,12 +78,22 @@ MODULE_PARM_DESC(rox, "Serve executable memory from a read-only executable cache
 
 struct execmem_cache_stats execmem_cache_stats;
 
-/* Where blocks are allocated */
-static struct execmem_range execmem_cache_range __ro_after_init;
+/* Where blocks are allocated, and what for: the range of EXECMEM_DEFAULT */
+static const struct execmem_range *execmem_cache_range __ro_after_init;
 static unsigned long execmem_tail_start __ro_after_init;
 static unsigned long execmem_tail_end __ro_after_init;
-/* A page of trapping instructions, to fill a piece with */
+/* One page of trapping instructions, the source for filling freed pieces */
 static void *execmem_traps __ro_after_init;
+
+/* Held to add a block. Taken before execmem_mutex, and held while memory is allocated */
+static DEFINE_MUTEX(execmem_grow_mutex);
+
+/*
+ * The block that nobody uses and that stays nevertheless; NULL if there is none.
+ * There is never a second one: a block is added to take a piece of it, and when
+ * another one becomes unused, one of the two is freed.
+ */
+static struct execmem_area *execmem_unused;
 
 /**
  * execmem_is_rox - whether memory is read-only and executable from the start
@@ -125,10 +153,7 @@ int execmem_update_copy(void *dst, const void *src, size_t size)
 	return 0;
 }
 
-/*
- * Nobody executes what was freed: instruction caches can wait until there is
- * code in it again.
- */
+/* Overwrite a piece. The instruction caches do not know yet */
 static void execmem_fill(unsigned long addr, size_t size)
 {
 	while (size) {
@@ -178,28 +203,42 @@ static void execmem_block_free(struct execmem_area *block)
 	kfree(block);
 }
 
-/* A free block of @size bytes, a multiple of PAGE_SIZE; NULL if there is none */
-static struct execmem_area *execmem_block_alloc(size_t size, unsigned long vm_flags,
-						gfp_t gfp)
+/*
+ * A free block of @size bytes, a multiple of PAGE_SIZE. NULL if there is none,
+ * or if it is to have a large page, or many small ones, and they are not there
+ * for the taking.
+ */
+static struct execmem_area *execmem_block_alloc(size_t size, bool large)
 {
-	const struct execmem_range *range = &execmem_cache_range;
-	/* A node is preferred, as vmalloc would spread a large page over all of them */
-	int node = vm_flags & VM_ALLOW_HUGE_VMAP ? numa_mem_id() : NUMA_NO_NODE;
+	const struct execmem_range *range = execmem_cache_range;
+	/*
+	 * A guard page would keep the next block 2 MiB away. The memory behind a
+	 * block is either not executable or filled with traps.
+	 */
+	unsigned long vm_flags = VM_NO_GUARD;
+	int node = NUMA_NO_NODE;
+	gfp_t gfp = GFP_KERNEL;
 	struct execmem_area *block;
 	void *ptr;
+
+	if (large) {
+		/*
+		 * With __GFP_NORETRY the OOM killer is not invoked, nor when
+		 * vmalloc finds no large page and tries small ones.
+		 */
+		gfp |= __GFP_NORETRY | __GFP_NOWARN;
+		vm_flags |= VM_ALLOW_HUGE_VMAP;
+		/* vmalloc spreads over all nodes, which a large page cannot be */
+		node = numa_mem_id();
+	}
 
 	block = kmalloc(sizeof(*block), GFP_KERNEL);
 	if (!block)
 		return NULL;
 	kmemleak_ignore(block);
 
-	/*
-	 * A guard page would keep the next block 2 MiB away. What comes behind a
-	 * block is not executable, or traps.
-	 */
 	ptr = __vmalloc_node_range(size, range->alignment, range->start, range->end,
-				   GFP_KERNEL | gfp, PAGE_KERNEL,
-				   VM_NO_GUARD | vm_flags, node,
+				   gfp, PAGE_KERNEL, vm_flags, node,
 				   __builtin_return_address(0));
 	if (!ptr) {
 		kfree(block);
@@ -214,8 +253,11 @@ static struct execmem_area *execmem_block_alloc(size_t size, unsigned long vm_fl
 		.used	= size,
 		.flags	= EXECMEM_AREA_BLOCK | EXECMEM_AREA_FREE,
 	};
+	if (!find_vm_area(ptr)->page_order)
+		block->flags |= EXECMEM_AREA_SMALL_PAGES;
 
 	execmem_arch_fill(ptr, size);
+	flush_icache_range((unsigned long)ptr, (unsigned long)ptr + size);
 	if (execmem_block_protect(block)) {
 		execmem_block_free(block);
 		return NULL;
@@ -224,16 +266,11 @@ static struct execmem_area *execmem_block_alloc(size_t size, unsigned long vm_fl
 	return block;
 }
 
-static bool execmem_block_is_small(const struct execmem_area *block)
-{
-	return pmd_none(*pmd_off_k(block->addr)) || !pmd_leaf(*pmd_off_k(block->addr));
-}
-
 static void execmem_cache_add(struct execmem_area *block)
 {
 	execmem_areas_add(&execmem_areas, block);
 	execmem_cache_stats.blocks++;
-	execmem_cache_stats.small_blocks += execmem_block_is_small(block);
+	execmem_cache_stats.small_blocks += !!(block->flags & EXECMEM_AREA_SMALL_PAGES);
 	execmem_cache_stats.bytes += block->used;
 }
 
@@ -241,13 +278,30 @@ static void execmem_cache_del(struct execmem_area *block)
 {
 	execmem_areas_del(&execmem_areas, block);
 	execmem_cache_stats.blocks--;
-	execmem_cache_stats.small_blocks -= execmem_block_is_small(block);
+	execmem_cache_stats.small_blocks -= !!(block->flags & EXECMEM_AREA_SMALL_PAGES);
 	execmem_cache_stats.bytes -= block->used;
+}
+
+/* Whether an area is a block that nobody uses */
+static bool execmem_is_unused(const struct execmem_area *area)
+{
+	const unsigned int flags = EXECMEM_AREA_BLOCK | EXECMEM_AREA_FREE;
+
+	return (area->flags & flags) == flags;
+}
+
+static struct execmem_area *execmem_take_piece(size_t size, struct execmem_area *spare)
+{
+	struct execmem_area *area = execmem_areas_take(&execmem_areas, size, spare);
+
+	if (execmem_unused && !execmem_is_unused(execmem_unused))
+		execmem_unused = NULL;
+
+	return area;
 }
 
 /**
  * execmem_cache_take - take a piece of a block
- * @range: where it has to be; the blocks are in all of the ranges they serve
  * @size: bytes wanted, not more than %EXECMEM_MAX_SIZE
  * @spare: a record, which may become that of the piece
  *
@@ -255,93 +309,76 @@ static void execmem_cache_del(struct execmem_area *block)
  *
  * Return: the piece, which may be @spare or not; %NULL if there is no room.
  */
-struct execmem_area *execmem_cache_take(const struct execmem_range *range,
-					size_t size,
-					struct execmem_area *spare)
+struct execmem_area *execmem_cache_take(size_t size, struct execmem_area *spare)
 {
 	struct execmem_area *area, *block;
 
-	size = round_up(size, EXECMEM_PIECE_SIZE);
+	size = round_up(size, EXECMEM_ROX_ALIGN);
 
 	mutex_lock(&execmem_mutex);
-	area = execmem_areas_take(&execmem_areas, size, spare);
+	area = execmem_take_piece(size, spare);
+	if (area)
+		return area;
+	mutex_unlock(&execmem_mutex);
+
+	/* Another allocation may have added a block meanwhile: look again */
+	mutex_lock(&execmem_grow_mutex);
+	mutex_lock(&execmem_mutex);
+	area = execmem_take_piece(size, spare);
 	if (!area) {
 		mutex_unlock(&execmem_mutex);
-		block = execmem_block_alloc(round_up(size, PMD_SIZE),
-					    VM_ALLOW_HUGE_VMAP, __GFP_NOWARN);
-		if (!block)
-			block = execmem_block_alloc(PAGE_ALIGN(size), 0, 0);
+		block = execmem_block_alloc(round_up(size, PMD_SIZE), true) ?:
+			execmem_block_alloc(PAGE_ALIGN(size), false);
 		mutex_lock(&execmem_mutex);
 
 		if (block) {
 			execmem_cache_add(block);
-			area = execmem_areas_take(&execmem_areas, size, spare);
+			area = execmem_take_piece(size, spare);
 		}
 	}
+	mutex_unlock(&execmem_grow_mutex);
 
 	return area;
 }
 
-/* The largest free piece, if it is a block that nobody uses; or NULL */
-static struct execmem_area *execmem_cache_unused(void)
+/* One of two unused blocks is freed: return it, and keep the better one */
+static struct execmem_area *execmem_keep(struct execmem_area *block)
 {
-	struct rb_node *last = rb_last(&execmem_areas.by_size);
-	struct execmem_area *area;
+	if (block->used != PMD_SIZE)
+		return block;
 
-	area = rb_entry_safe(last, struct execmem_area, by_size);
-	if (!area || (area->flags & EXECMEM_AREA_BLOCK) != EXECMEM_AREA_BLOCK)
-		return NULL;
+	if (!execmem_unused || execmem_unused->flags & EXECMEM_AREA_SMALL_PAGES)
+		swap(block, execmem_unused);
 
-	return area;
-}
-
-/* One of the usual size stays: whether it would be the only one */
-static bool execmem_cache_keeps(struct execmem_area *block)
-{
-	struct execmem_area *other;
-	struct rb_node *prev;
-
-	if (block->used != PMD_SIZE || execmem_block_is_small(block))
-		return false;
-
-	prev = rb_prev(&block->by_size);
-	other = rb_entry_safe(prev, struct execmem_area, by_size);
-
-	return execmem_cache_unused() == block && (!other || other->used != block->used);
+	return block;
 }
 
 /**
  * execmem_cache_give - give a piece of a block back
  * @area: the piece
  *
- * Context: execmem_mutex is held.
+ * On return there are traps in it, for all processors.
  *
- * Return: a block to give to execmem_cache_release() after the mutex is
- * released; %NULL if there is none.
+ * Context: process context, may sleep. execmem_mutex is held, and released.
  */
-struct execmem_area *execmem_cache_give(struct execmem_area *area)
+void execmem_cache_give(struct execmem_area *area)
 {
-	kmemleak_free((void *)area->addr);
-	execmem_fill(area->addr, area->used);
+	const unsigned long start = area->addr, end = start + area->used;
+	struct execmem_area *block = NULL;
+
+	kmemleak_free((void *)start);
+	execmem_fill(start, end - start);
 
 	area = execmem_areas_give(&execmem_areas, area);
-	if ((area->flags & EXECMEM_AREA_BLOCK) != EXECMEM_AREA_BLOCK ||
-	    execmem_cache_keeps(area))
-		return NULL;
+	if (execmem_is_unused(area))
+		block = execmem_keep(area);
+	if (block)
+		execmem_cache_del(block);
+	mutex_unlock(&execmem_mutex);
 
-	execmem_cache_del(area);
+	/* Who takes the piece meanwhile does this too, for the code it writes */
+	flush_icache_range(start, end);
 
-	return area;
-}
-
-/**
- * execmem_cache_release - free a block
- * @block: what execmem_cache_give() returned; %NULL is ignored
- *
- * Context: process context, may sleep.
- */
-void execmem_cache_release(struct execmem_area *block)
-{
 	if (block)
 		execmem_block_free(block);
 }
@@ -355,12 +392,14 @@ static void execmem_reclaim(struct work_struct *work)
 	struct execmem_area *block;
 
 	mutex_lock(&execmem_mutex);
-	block = execmem_cache_unused();
+	block = execmem_unused;
+	execmem_unused = NULL;
 	if (block)
 		execmem_cache_del(block);
 	mutex_unlock(&execmem_mutex);
 
-	execmem_cache_release(block);
+	if (block)
+		execmem_block_free(block);
 }
 
 static DECLARE_WORK(execmem_reclaim_work, execmem_reclaim);
@@ -368,14 +407,12 @@ static DECLARE_WORK(execmem_reclaim_work, execmem_reclaim);
 static unsigned long execmem_shrink_count(struct shrinker *shrinker,
 					  struct shrink_control *sc)
 {
-	struct execmem_area *block;
 	unsigned long nr = 0;
 
 	if (!mutex_trylock(&execmem_mutex))
 		return 0;
-	block = execmem_cache_unused();
-	if (block)
-		nr = execmem_nr_pages(block);
+	if (execmem_unused)
+		nr = execmem_nr_pages(execmem_unused);
 	mutex_unlock(&execmem_mutex);
 
 	return nr ?: SHRINK_EMPTY;
@@ -404,32 +441,10 @@ static int __init execmem_shrinker_init(void)
 }
 core_initcall(execmem_shrinker_init);
 
-/* Where all ranges that the cache serves overlap; false if nobody wants it */
-static bool __init execmem_cache_find_range(const struct execmem_params *params)
-{
-	struct execmem_range *all = &execmem_cache_range;
-	bool found = false;
-	int type;
-
-	*all = (struct execmem_range){ .end = ULONG_MAX, .alignment = PAGE_SIZE };
-	for (type = 0; type < EXECMEM_TYPE_MAX; type++) {
-		const struct execmem_range *range = &params->ranges[type];
-
-		if (!(range->flags & EXECMEM_ROX_CACHE))
-			continue;
-		all->start = max(all->start, range->start);
-		all->end = min(all->end, range->end);
-		all->alignment = max(all->alignment, range->alignment);
-		found = true;
-	}
-
-	return found;
-}
-
 static void __init execmem_cache_add_tail(const struct execmem_params *params)
 {
-	unsigned long start = ALIGN(params->tail_start, EXECMEM_PIECE_SIZE);
-	unsigned long end = ALIGN_DOWN(params->tail_end, EXECMEM_PIECE_SIZE);
+	unsigned long start = ALIGN(params->tail_start, EXECMEM_ROX_ALIGN);
+	unsigned long end = ALIGN_DOWN(params->tail_end, EXECMEM_ROX_ALIGN);
 	struct execmem_area *tail;
 
 	if (start >= end)
@@ -463,25 +478,23 @@ bool __init execmem_cache_enabled(void)
 }
 
 /**
- * execmem_cache_init - set up the cache, if a range of the table asks for it
+ * execmem_cache_init - set up the cache, if the table asks for it
  * @params: the complete table
  *
  * Context: execmem_init().
  *
- * Return: 0; -EINVAL if the ranges do not overlap, -ENOMEM if there is no
+ * Return: 0; -EINVAL if there must not be a cache, -ENOMEM if there is no
  * memory. That is logged.
  */
 int __init execmem_cache_init(const struct execmem_params *params)
 {
-	const struct execmem_range *range = &execmem_cache_range;
+	const struct execmem_range *range = &params->ranges[EXECMEM_DEFAULT];
 
-	if (!execmem_cache_find_range(params))
+	if (!(range->flags & EXECMEM_ROX_CACHE))
 		return 0;
 
-	if (!execmem_cache_enabled() || range->start >= range->end) {
-		pr_err("ranges for the cache refused: %s; no executable memory can be allocated\n",
-		       range->start >= range->end ? "they do not overlap" :
-						    "it is not enabled");
+	if (!execmem_cache_enabled()) {
+		pr_err("a cache that is not enabled is refused; no executable memory can be allocated\n");
 		return -EINVAL;
 	}
 
@@ -491,6 +504,7 @@ int __init execmem_cache_init(const struct execmem_params *params)
 		return -ENOMEM;
 	}
 	execmem_arch_fill(execmem_traps, PAGE_SIZE);
+	execmem_cache_range = range;
 	execmem_cache_add_tail(params);
 
 	return 0;

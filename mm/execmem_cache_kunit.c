@@ -6,8 +6,10 @@
 
 #include <kunit/test.h>
 
+#include <linux/completion.h>
 #include <linux/execmem.h>
 #include <linux/kallsyms.h>
+#include <linux/kthread.h>
 #include <linux/mm.h>
 #include <linux/sizes.h>
 #include <linux/slab.h>
@@ -18,7 +20,7 @@
 #include "execmem_internal.h"
 
 /* More than the tail of any text has, so that it is in a block */
-#define LARGE	(PMD_SIZE - EXECMEM_PIECE_SIZE)
+#define LARGE	(PMD_SIZE - EXECMEM_ROX_ALIGN)
 
 static int test_init(struct kunit *test)
 {
@@ -33,7 +35,7 @@ static void *test_alloc(struct kunit *test, size_t size)
 	void *ptr = execmem_alloc(EXECMEM_BPF, size);
 
 	KUNIT_ASSERT_NOT_NULL(test, ptr);
-	KUNIT_EXPECT_PTR_EQ(test, ptr, PTR_ALIGN(ptr, EXECMEM_PIECE_SIZE));
+	KUNIT_EXPECT_PTR_EQ(test, ptr, PTR_ALIGN(ptr, EXECMEM_ROX_ALIGN));
 
 	return ptr;
 }
@@ -111,14 +113,15 @@ static void *alias_of(void *ptr)
 
 static void test_nobody_writes(struct kunit *test)
 {
-	void *small = test_alloc(test, 64), *large = test_alloc(test, LARGE);
+	void *small = test_alloc(test, 64), *large = test_alloc(test, LARGE), *ptr;
 
 	expect_read_only(test, small);
 	expect_read_only(test, alias_of(small));
-	expect_read_only(test, large);
-	expect_read_only(test, large + LARGE - sizeof(u32));
-	expect_read_only(test, alias_of(large));
-	expect_read_only(test, alias_of(large + LARGE - sizeof(u32)));
+	/* The pages may be small ones, each with its own alias */
+	for (ptr = large; ptr < large + LARGE; ptr += PAGE_SIZE) {
+		expect_read_only(test, ptr);
+		expect_read_only(test, alias_of(ptr));
+	}
 
 	execmem_free(large);
 	execmem_free(small);
@@ -173,36 +176,81 @@ static unsigned long test_blocks(void)
 	return blocks;
 }
 
-/* As vmalloc has it, of a block made for this */
-static bool test_blocks_are_small(struct kunit *test)
-{
-	void *ptr = test_alloc(test, PMD_SIZE + SZ_1M);
-	bool small = !find_vm_area(ptr)->page_order;
-
-	execmem_free(ptr);
-
-	return small;
-}
-
+/* The same with blocks of large pages and of small ones */
 static void test_one_block_stays(struct kunit *test)
 {
-	bool small = test_blocks_are_small(test);
-	unsigned long empty = test_blocks(), before;
+	unsigned long before;
 	void *ptr[3];
 	int i;
 
-	/* Now there is one that nobody uses, unless blocks are of small pages */
+	/* Now there is one that nobody uses */
 	execmem_free(test_alloc(test, LARGE));
 	before = test_blocks();
-	if (small)
-		KUNIT_EXPECT_EQ(test, before, empty);
 
 	for (i = 0; i < ARRAY_SIZE(ptr); i++)
 		ptr[i] = test_alloc(test, LARGE);
-	KUNIT_EXPECT_EQ(test, test_blocks(), before + (small ? 3 : 2));
+	KUNIT_EXPECT_EQ(test, test_blocks(), before + 2);
 	for (i = 0; i < ARRAY_SIZE(ptr); i++)
 		execmem_free(ptr[i]);
 	KUNIT_EXPECT_EQ(test, test_blocks(), before);
+
+	/* And it is the one that is used next */
+	execmem_free(test_alloc(test, LARGE));
+	KUNIT_EXPECT_EQ(test, test_blocks(), before);
+}
+
+#define LOADERS		32
+/* So many find no room that they need several blocks */
+#define LOADER_SIZE	(PMD_SIZE / 8)
+
+static DECLARE_COMPLETION(loaders_start);
+static DECLARE_COMPLETION(loaders_done);
+
+static int load(void *ptr)
+{
+	wait_for_completion(&loaders_start);
+	*(void **)ptr = execmem_alloc(EXECMEM_BPF, LOADER_SIZE);
+	complete(&loaders_done);
+
+	return 0;
+}
+
+static unsigned long free_all(struct kunit *test, void *ptr[LOADERS])
+{
+	unsigned long blocks = test_blocks();
+	int i;
+
+	for (i = 0; i < LOADERS; i++) {
+		KUNIT_EXPECT_NOT_NULL(test, ptr[i]);
+		execmem_free(ptr[i]);
+	}
+
+	return blocks;
+}
+
+/* Many who find no room at once add as many blocks as one after the other */
+static void test_no_block_too_many(struct kunit *test)
+{
+	unsigned long one_by_one;
+	void *ptr[LOADERS];
+	int i;
+
+	for (i = 0; i < LOADERS; i++)
+		ptr[i] = execmem_alloc(EXECMEM_BPF, LOADER_SIZE);
+	one_by_one = free_all(test, ptr);
+
+	memset(ptr, 0, sizeof(ptr));
+	reinit_completion(&loaders_start);
+	reinit_completion(&loaders_done);
+	for (i = 0; i < LOADERS; i++) {
+		if (IS_ERR(kthread_run(load, &ptr[i], "loader/%d", i)))
+			break;
+	}
+	KUNIT_EXPECT_EQ(test, i, LOADERS);
+	complete_all(&loaders_start);
+	while (i--)
+		wait_for_completion(&loaders_done);
+	KUNIT_EXPECT_EQ(test, free_all(test, ptr), one_by_one);
 }
 
 static void test_more_than_a_block(struct kunit *test)
@@ -224,6 +272,7 @@ static struct kunit_case execmem_cache_test_cases[] = {
 	KUNIT_CASE(test_vmalloc_knows_blocks),
 	KUNIT_CASE(test_vmalloc_knows_tail),
 	KUNIT_CASE(test_one_block_stays),
+	KUNIT_CASE(test_no_block_too_many),
 	KUNIT_CASE(test_more_than_a_block),
 	{}
 };

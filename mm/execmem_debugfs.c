@@ -4,12 +4,14 @@
  *
  * /sys/kernel/debug/execmem has one line a type, and one for each window of
  * addresses that the architecture's table names. /sys/kernel/debug/execmem_areas
- * lists the live allocations by address. Both give real addresses, so only root
- * may read them. Documentation/core-api/execmem.rst explains every column.
+ * lists the live allocations by address. Only root may read them, and addresses
+ * are 0 for whom kptr_restrict hides them from, as in /proc/kallsyms.
+ * Documentation/core-api/execmem.rst explains every column.
  */
 
 #include <linux/debugfs.h>
 #include <linux/init.h>
+#include <linux/kallsyms.h>
 #include <linux/mm.h>
 #include <linux/seq_file.h>
 
@@ -20,13 +22,6 @@ struct execmem_window {
 	unsigned long	start;
 	unsigned long	end;
 	unsigned long	types;		/* a bit each */
-};
-
-/* How a window is filled */
-struct execmem_fill {
-	unsigned long	used;
-	unsigned long	free;
-	unsigned long	largest;	/* hole */
 };
 
 /* At most a range and a fallback for each type, and the tail of the text */
@@ -94,41 +89,20 @@ static struct execmem_area *execmem_next(struct execmem_area *area)
 }
 
 /*
- * Every area that is not part of a block is followed by a guard page. It is not
- * used and not free, and neither are the free pieces of a block, which
- * execmem_cache_fill() counts. Others that allocate in a window,
- * vmalloc() and ioremap() in the vmalloc space, are not known here: their
- * addresses count as free.
+ * The free pieces of a block are neither used nor free here:
+ * execmem_cache_fill() counts them. Others that allocate in a window, vmalloc()
+ * and ioremap() in the vmalloc space, are not known: their addresses count as
+ * free.
  */
-static struct execmem_fill execmem_fill(unsigned long start, unsigned long end)
+static struct execmem_fill execmem_window_fill(unsigned long start, unsigned long end)
 {
-	struct execmem_fill fill = { };
-	unsigned long at = start;
-	struct execmem_area *area;
-
 	lockdep_assert_held(&execmem_mutex);
 
-	for (area = execmem_first(); area; area = execmem_next(area)) {
-		unsigned long guard = area->flags & EXECMEM_AREA_PIECE ? 0 : PAGE_SIZE;
-
-		if (area->addr < start)
-			continue;
-		if (area->addr >= end)
-			break;
-
-		if (!(area->flags & EXECMEM_AREA_FREE))
-			fill.used += area->used;
-		fill.free += area->addr - at;
-		fill.largest = max(fill.largest, area->addr - at);
-		at = min(area->addr + area->used + guard, end);
-	}
-	fill.free += end - at;
-	fill.largest = max(fill.largest, end - at);
-
-	return fill;
+	return execmem_areas_fill(&execmem_areas, start, end,
+				  IS_ENABLED(CONFIG_MMU) ? PAGE_SIZE : 0);
 }
 
-/* The same of all blocks of the cache */
+/* How the blocks of the cache are filled, all together */
 static struct execmem_fill execmem_cache_fill(unsigned long *nr_free)
 {
 	struct execmem_fill fill = { };
@@ -181,8 +155,8 @@ static void execmem_count_blocks(unsigned long blocks[EXECMEM_TYPE_MAX + 1])
 static unsigned int execmem_fragmented(const struct execmem_fill *fill)
 {
 	/* 64 bytes: a percentage of bytes would overflow on 32-bit */
-	unsigned long free = fill->free / EXECMEM_PIECE_SIZE;
-	unsigned long rest = (fill->free - fill->largest) / EXECMEM_PIECE_SIZE;
+	unsigned long free = fill->free / EXECMEM_ROX_ALIGN;
+	unsigned long rest = (fill->free - fill->largest) / EXECMEM_ROX_ALIGN;
 
 	return free ? mult_frac(100UL, rest, free) : 0;
 }
@@ -218,6 +192,16 @@ static void execmem_show_cache(struct seq_file *m, const struct execmem_fill *ca
 }
 #endif
 
+/* Print "0xstart-0xend", or zeroes for who must not see addresses */
+static void execmem_show_range(struct seq_file *m, unsigned long start,
+			       unsigned long end)
+{
+	const bool show = kallsyms_show_value(m->file->f_cred);
+	const int digits = 2 * sizeof(long);
+
+	seq_printf(m, "0x%0*lx-0x%0*lx", digits, show ? start : 0, digits, show ? end : 0);
+}
+
 static int execmem_show(struct seq_file *m, void *unused)
 {
 	struct execmem_window windows[EXECMEM_MAX_WINDOWS];
@@ -244,7 +228,7 @@ static int execmem_show(struct seq_file *m, void *unused)
 
 			range = &execmem_params->ranges[type];
 			fill = range->flags & EXECMEM_ROX_CACHE ? cache :
-			       execmem_fill(range->start, range->end);
+			       execmem_window_fill(range->start, range->end);
 			seq_printf(m, " %10u%%", execmem_fragmented(&fill));
 		}
 		seq_putc(m, '\n');
@@ -258,12 +242,10 @@ static int execmem_show(struct seq_file *m, void *unused)
 		const struct execmem_window *window = &windows[i];
 		struct execmem_fill fill;
 
-		fill = execmem_fill(window->start, window->end);
-		seq_printf(m, "0x%0*lx-0x%0*lx %20lu %12lu %20lu ",
-			   (int)(2 * sizeof(long)), window->start,
-			   (int)(2 * sizeof(long)), window->end,
-			   window->end - window->start, fill.used,
-			   fill.largest);
+		fill = execmem_window_fill(window->start, window->end);
+		execmem_show_range(m, window->start, window->end);
+		seq_printf(m, " %20lu %12lu %20lu ",
+			   window->end - window->start, fill.used, fill.largest);
 		for_each_set_bit(type, &window->types, EXECMEM_TYPE_MAX)
 			seq_printf(m, " %s", execmem_type_names[type]);
 		seq_putc(m, '\n');
@@ -312,10 +294,9 @@ static int execmem_areas_show(struct seq_file *m, void *v)
 {
 	const struct execmem_area *area = v;
 
-	seq_printf(m, "0x%0*lx-0x%0*lx %-11s %8u %pS\n",
-		   (int)(2 * sizeof(long)), area->addr,
-		   (int)(2 * sizeof(long)), area->addr + area->used,
-		   execmem_type_names[area->type], area->asked, area->caller);
+	execmem_show_range(m, area->addr, area->addr + area->used);
+	seq_printf(m, " %-11s %8u %pS\n", execmem_type_names[area->type],
+		   area->asked, area->caller);
 
 	return 0;
 }

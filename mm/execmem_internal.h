@@ -52,11 +52,8 @@ struct execmem_cache_stats {
 extern struct execmem_cache_stats execmem_cache_stats;
 
 int __init execmem_cache_init(const struct execmem_params *params);
-struct execmem_area *execmem_cache_take(const struct execmem_range *range,
-					size_t size,
-					struct execmem_area *spare);
-struct execmem_area *execmem_cache_give(struct execmem_area *area);
-void execmem_cache_release(struct execmem_area *block);
+struct execmem_area *execmem_cache_take(size_t size, struct execmem_area *spare);
+void execmem_cache_give(struct execmem_area *area);
 #else
 static inline int execmem_cache_init(const struct execmem_params *params)
 {
@@ -64,18 +61,12 @@ static inline int execmem_cache_init(const struct execmem_params *params)
 }
 
 static inline struct execmem_area *
-execmem_cache_take(const struct execmem_range *range, size_t size,
-		   struct execmem_area *spare)
+execmem_cache_take(size_t size, struct execmem_area *spare)
 {
 	return NULL;
 }
 
-static inline struct execmem_area *execmem_cache_give(struct execmem_area *area)
-{
-	return NULL;
-}
-
-static inline void execmem_cache_release(struct execmem_area *block)
+static inline void execmem_cache_give(struct execmem_area *area)
 {
 }
 #endif

@@ -78,6 +78,23 @@ static void test_empty_ranges_inherit(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, same_range(&ranges[EXECMEM_FTRACE], &def));
 }
 
+/* Who inherits from a range that is served from the cache is, too, but for data */
+static void test_cache_is_inherited(struct kunit *test)
+{
+	struct execmem_params params = {
+		.ranges[EXECMEM_DEFAULT] = test_range(8),
+		.ranges[EXECMEM_BPF] = test_range(8),
+	};
+	struct execmem_range *ranges = params.ranges;
+
+	ranges[EXECMEM_DEFAULT].flags = EXECMEM_ROX_CACHE;
+	KUNIT_ASSERT_EQ(test, execmem_params_complete(&params), 0);
+
+	KUNIT_EXPECT_EQ(test, ranges[EXECMEM_KPROBES].flags, EXECMEM_ROX_CACHE);
+	KUNIT_EXPECT_EQ(test, ranges[EXECMEM_MODULE_DATA].flags, 0);
+	KUNIT_EXPECT_EQ(test, ranges[EXECMEM_BPF].flags, 0);
+}
+
 /* A table of this one BPF range, which is wrong, and a default that is not */
 static void expect_refused(struct kunit *test, struct execmem_range range,
 			   const char *what)
@@ -137,6 +154,10 @@ static void test_bad_tables_are_refused(struct kunit *test)
 	range.fallback_end = range.end + PAGE_SIZE;
 	range.alignment = 2 * PAGE_SIZE;
 	expect_refused(test, range, "alignment larger than the fallback");
+
+	range = test_range(8);
+	range.flags = EXECMEM_ROX_CACHE;
+	expect_refused(test, range, "a cache in a range that is not the default");
 
 	range = (struct execmem_range){ .pgprot = PAGE_KERNEL, .alignment = 1 };
 	expect_refused(test, range, "protection without addresses");
@@ -242,7 +263,9 @@ static void test_types_are_served(struct kunit *test)
 
 		KUNIT_EXPECT_NOT_NULL(test, ptr);
 		execmem_free(ptr);
-		KUNIT_EXPECT_NULL(test, find_vm_area(ptr));
+		/* A block of the cache may stay */
+		if (!execmem_is_rox(type))
+			KUNIT_EXPECT_NULL(test, find_vm_area(ptr));
 	}
 }
 
@@ -440,6 +463,35 @@ static void test_fallback_counts_once(struct kunit *test)
 }
 
 /*
+ * Of eight pages, two areas of the direct map have the first and second and the
+ * second once more; a third area has the fifth to the seventh, and a guard page.
+ */
+static void test_fill(struct kunit *test)
+{
+	struct execmem_area area[] = {
+		{ .addr = PAGE_SIZE, .used = 2 * PAGE_SIZE, .flags = EXECMEM_AREA_DIRECT_MAP },
+		{ .addr = 2 * PAGE_SIZE, .used = PAGE_SIZE, .flags = EXECMEM_AREA_DIRECT_MAP },
+		{ .addr = 5 * PAGE_SIZE, .used = 3 * PAGE_SIZE },
+	};
+	struct execmem_areas areas = { };
+	struct execmem_fill fill;
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(area); i++)
+		execmem_areas_add(&areas, &area[i]);
+	fill = execmem_areas_fill(&areas, PAGE_SIZE, 9 * PAGE_SIZE, PAGE_SIZE);
+
+	KUNIT_EXPECT_EQ(test, fill.used, 6 * PAGE_SIZE);
+	KUNIT_EXPECT_EQ(test, fill.free, 2 * PAGE_SIZE);
+	KUNIT_EXPECT_EQ(test, fill.largest, 2 * PAGE_SIZE);
+
+	/* Without an MMU there is no guard page */
+	fill = execmem_areas_fill(&areas, PAGE_SIZE, 9 * PAGE_SIZE, 0);
+	KUNIT_EXPECT_EQ(test, fill.free, 3 * PAGE_SIZE);
+	KUNIT_EXPECT_EQ(test, fill.largest, 2 * PAGE_SIZE);
+}
+
+/*
  * Freeing. Each of these makes execmem_free() warn once, on purpose. The lines
  * around it tell whoever reads the console.
  */
@@ -512,6 +564,7 @@ static void test_free_in_interrupt(struct kunit *test)
 
 static struct kunit_case execmem_test_cases[] = {
 	KUNIT_CASE(test_empty_ranges_inherit),
+	KUNIT_CASE(test_cache_is_inherited),
 	KUNIT_CASE(test_bad_tables_are_refused),
 	KUNIT_CASE(test_alloc_is_in_range),
 	KUNIT_CASE(test_alloc_is_aligned),
@@ -524,6 +577,7 @@ static struct kunit_case execmem_test_cases[] = {
 	KUNIT_CASE(test_peak_stays),
 	KUNIT_CASE(test_failure_counts),
 	KUNIT_CASE(test_fallback_counts_once),
+	KUNIT_CASE(test_fill),
 	KUNIT_CASE(test_free_null),
 	KUNIT_CASE(test_free_foreign),
 	KUNIT_CASE(test_free_inside),

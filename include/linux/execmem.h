@@ -39,8 +39,9 @@ enum execmem_type {
  *	write to such memory nevertheless, and where a protection that is given
  *	at mapping time says nothing about the direct map
  * @EXECMEM_ROX_CACHE: take it from the cache of read-only and executable
- *	blocks. Only if execmem_cache_enabled(). All ranges with this flag share
- *	one cache, which allocates its blocks where all of them overlap
+ *	blocks. Only if execmem_cache_enabled(). There is one cache, whose blocks
+ *	are in the range of %EXECMEM_DEFAULT: that has this flag then, and each
+ *	other range with the flag has the same addresses
  * @EXECMEM_DIRECT_MAP: take it from the direct map, with kmalloc(), because
  *	no page table can map the addresses that the kernel reaches. What else
  *	the range says is not used
@@ -51,6 +52,9 @@ enum execmem_range_flags {
 	EXECMEM_DIRECT_MAP	= BIT(2),
 	EXECMEM_ROX_CACHE	= BIT(3),
 };
+
+/* Read-only executable memory of the cache starts and ends at multiples of it */
+#define EXECMEM_ROX_ALIGN	64
 
 /**
  * struct execmem_range - where and how one type of memory is allocated

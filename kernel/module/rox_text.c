@@ -21,9 +21,6 @@
 
 #include "internal.h"
 
-/* What execmem_alloc() aligns read-only executable memory to */
-#define ROX_ALIGN	64
-
 /**
  * module_choose_text - decide what memory the text is going to be in
  * @mod: the module, of which nothing is laid out yet
@@ -40,7 +37,7 @@ void module_choose_text(struct module *mod, const struct load_info *info)
 	for (i = 1; i < info->hdr->e_shnum; i++) {
 		const Elf_Shdr *shdr = &info->sechdrs[i];
 
-		if (shdr->sh_flags & SHF_EXECINSTR && shdr->sh_addralign > ROX_ALIGN)
+		if (shdr->sh_flags & SHF_EXECINSTR && shdr->sh_addralign > EXECMEM_ROX_ALIGN)
 			mod->rox_text = false;
 	}
 }

@@ -95,6 +95,10 @@ static const char help[] =
 	"of it, a capital if at least half of the cell was asked for. What is free may be\n"
 	"somebody else's: vmalloc() and ioremap() share some windows.\n";
 
+/* Instead of the pictures */
+static const char are_hidden[] =
+	"The kernel hides addresses: see /proc/sys/kernel/kptr_restrict. No windows are shown.\n";
+
 static const char legend[] =
 	"capital: half of the cell was asked for, or more; -: guard page; .: free\n";
 
@@ -527,6 +531,7 @@ static void add_all(struct text *text, unsigned int rows)
 	unsigned int lines, in_use = 0;
 	char *line, *rest = bytes;
 	struct window *windows = NULL;
+	bool hidden = false;
 	size_t nr = 0, i;
 
 	if (columns < MIN_COLUMNS)
@@ -543,6 +548,11 @@ static void add_all(struct text *text, unsigned int rows)
 		if (sscanf(line, "0x%llx-0x%llx %*s %llu %llu%n", &window.start, &window.end,
 			   &window.used, &window.largest_hole, &used) != 4 || !used)
 			die("/sys/kernel/debug/execmem: cannot read \"%s\"", line);
+		/* No window ends at 0 */
+		if (!window.end) {
+			hidden = true;
+			continue;
+		}
 		window.types = line + used + 1;
 		windows = realloc(windows, (nr + 1) * sizeof(*windows));
 		if (!windows)
@@ -561,12 +571,15 @@ static void add_all(struct text *text, unsigned int rows)
 
 	for (i = 0; i < nr; i++)
 		add_window(text, &areas, &windows[i], columns, lines);
+	if (hidden)
+		add(text, "\n%s", are_hidden);
 	/* What the cache has, if there is one */
 	if (rest && *rest)
 		add(text, "\n");
 	while ((line = strsep(&rest, "\n")) && *line)
 		add(text, "  %s\n", line);
-	add(text, "\n%s", legend);
+	if (nr)
+		add(text, "\n%s", legend);
 	free(windows);
 	free(areas.area);
 	free(bytes);
@@ -719,11 +732,13 @@ static void make_instance(void)
 	cleanup = remove_instance;
 	/* Report every event at once, not a buffer that is half full */
 	write_instance("buffer_percent", "0");
+	/* Addresses, not hashes of them: they are the same as in other files */
+	write_instance("options/hash-ptr", "0");
 	write_instance("events/execmem/enable", "1");
 }
 
 /*
- * "  task-pid  [cpu] flags  time: execmem_alloc: type=T size=N addr=0xA caller=C"
+ * "  task-pid  [cpu] flags  time: execmem_alloc: type=T size=N addr=A caller=C"
  * to a line with columns; what is not an event (that some were lost) as it is.
  */
 static void print_event(const char *line)

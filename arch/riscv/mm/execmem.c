@@ -12,28 +12,17 @@
 static struct execmem_params execmem_params __ro_after_init;
 
 /*
- * Types that are only text share the blocks of the cache. So they share the
+ * Types that are only text share the blocks of the cache. So they inherit the
  * window of modules, whose last 128 MiB BPF has for itself otherwise.
  */
 static void __init execmem_add_cache(struct execmem_params *params)
 {
-	static const enum execmem_type types[] __initconst = {
-		EXECMEM_MODULE_TEXT, EXECMEM_KPROBES, EXECMEM_BPF,
-	};
-	int i;
-
-	for (i = 0; i < ARRAY_SIZE(types); i++) {
-		params->ranges[types[i]] = (struct execmem_range){
-			.start		= MODULES_VADDR,
-			.end		= MODULES_END,
-			.pgprot		= PAGE_KERNEL,
-			.alignment	= 1,
-			.flags		= EXECMEM_ROX_CACHE,
-		};
-	}
+	params->ranges[EXECMEM_MODULE_TEXT].flags = EXECMEM_ROX_CACHE;
+	params->ranges[EXECMEM_KPROBES] = (struct execmem_range){ };
+	params->ranges[EXECMEM_BPF] = (struct execmem_range){ };
 
 	/* The linker pads it with zeroes, which trap, up to the next section */
-	params->tail_start = ALIGN((unsigned long)_etext, 64);
+	params->tail_start = ALIGN((unsigned long)_etext, EXECMEM_ROX_ALIGN);
 	params->tail_end = (unsigned long)__init_begin;
 }
 

@@ -261,6 +261,8 @@ NOKPROBE_SYMBOL(text_alias_write);
 void execmem_arch_fill(void *ptr, size_t size)
 {
 	memset(ptr, 0, size);
+	/* flush_icache_range() interrupts other harts: they have to see it then */
+	smp_mb();
 }
 
 /**

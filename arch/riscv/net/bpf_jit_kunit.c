@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Test that bad loads of BPF programs are found in their exception tables, which
- * are in executable memory, behind the program.
+ * are in executable memory, behind the program; and that a program branches as
+ * far as it has to.
  */
 
 #include <kunit/test.h>
 
 #include <linux/bpf.h>
+#include <linux/execmem.h>
 #include <linux/extable.h>
 #include <linux/filter.h>
+#include <linux/sizes.h>
 #include <linux/string.h>
 #include <linux/vmalloc.h>
 
@@ -88,6 +91,53 @@ static void test_bad_loads(struct kunit *test)
 	vfree(page);
 }
 
+/* How many instructions of a program have an entry in its exception table */
+static unsigned int nr_entries(const struct bpf_prog *prog)
+{
+	unsigned long start = (unsigned long)prog->bpf_func, offset;
+	unsigned int found = 0;
+
+	for (offset = 0; offset < prog->jited_len; offset += sizeof(u16))
+		found += !!search_exception_tables(start + offset);
+
+	return found;
+}
+
+/*
+ * The verifier lets a zero extension follow a narrow load, which the JIT leaves
+ * out. No immediate of a load has the larger offset.
+ */
+static void test_bad_narrow_loads(struct kunit *test)
+{
+	static const u8 sizes[] = { BPF_B, BPF_H, BPF_W };
+	static const s16 offsets[] = { 100, 4000 };
+	u8 *page = vmalloc(PAGE_SIZE);
+	unsigned int i;
+
+	KUNIT_ASSERT_NOT_NULL(test, page);
+	for (i = 0; i < ARRAY_SIZE(sizes) * ARRAY_SIZE(offsets); i++) {
+		u8 size = sizes[i % ARRAY_SIZE(sizes)];
+		s16 offset = offsets[i / ARRAY_SIZE(sizes)];
+		const struct bpf_insn insns[] = {
+			BPF_LD_IMM64(BPF_REG_2, (unsigned long)page + PAGE_SIZE - offset),
+			BPF_MOV64_IMM(BPF_REG_0, -1),
+			PROBE_LOAD(size, BPF_REG_0, BPF_REG_2, offset),
+			BPF_ZEXT_REG(BPF_REG_0),
+			BPF_ALU64_IMM(BPF_ADD, BPF_REG_0, 42),
+			BPF_EXIT_INSN(),
+		};
+		struct bpf_prog *prog = test_load(test, insns, ARRAY_SIZE(insns), 1);
+		u64 ctx = 0;
+
+		/* Without the entry the load would be an oops */
+		KUNIT_EXPECT_EQ_MSG(test, nr_entries(prog), 1, "size %#x, offset %d", size, offset);
+		if (nr_entries(prog) == 1)
+			KUNIT_EXPECT_EQ(test, bpf_prog_run_pin_on_cpu(prog, &ctx), 42);
+		test_unload(prog);
+	}
+	vfree(page);
+}
+
 /* Each load has an entry, and nothing else in the program has one */
 static void test_entries(struct kunit *test)
 {
@@ -99,20 +149,89 @@ static void test_entries(struct kunit *test)
 		BPF_EXIT_INSN(),
 	};
 	struct bpf_prog *prog = test_load(test, insns, ARRAY_SIZE(insns), 2);
-	unsigned long start = (unsigned long)prog->bpf_func, offset;
-	unsigned int found = 0;
+	unsigned long start = (unsigned long)prog->bpf_func;
 
-	for (offset = 0; offset < prog->jited_len; offset += sizeof(u16))
-		found += !!search_exception_tables(start + offset);
-	KUNIT_EXPECT_EQ(test, found, 2);
+	KUNIT_EXPECT_EQ(test, nr_entries(prog), 2);
 
 	test_unload(prog);
 	KUNIT_EXPECT_NULL(test, search_exception_tables(start));
 }
 
+/*
+ * An image larger than a block of the cache: run all of it, or leave it at once.
+ * Without the cache, half of it exceeds the 1 MiB that jal reaches, and each of
+ * its pages costs TLB flushes when it is freed.
+ */
+static void test_far_exit(struct kunit *test)
+{
+	const unsigned int rox = execmem_is_rox(EXECMEM_BPF);
+	const unsigned int adds = rox ? 220000 : 110000, nr = adds + 4;
+	const s32 imm = 0x12345678;
+	struct bpf_insn *insns = vmalloc(array_size(nr, sizeof(*insns)));
+	struct bpf_prog *prog;
+	unsigned int i;
+	u64 ctx;
+
+	KUNIT_ASSERT_NOT_NULL(test, insns);
+	insns[0] = BPF_LDX_MEM(BPF_DW, BPF_REG_0, BPF_REG_1, 0);
+	insns[1] = BPF_JMP_IMM(BPF_JEQ, BPF_REG_0, 0, 1);
+	insns[2] = BPF_EXIT_INSN();
+	for (i = 3; i < nr - 1; i++)
+		insns[i] = BPF_ALU64_IMM(BPF_ADD, BPF_REG_0, imm);
+	insns[i] = BPF_EXIT_INSN();
+	prog = test_load(test, insns, nr, 0);
+	vfree(insns);
+
+	KUNIT_EXPECT_GT(test, prog->jited_len, rox ? SZ_2M : SZ_1M);
+	ctx = 7;
+	KUNIT_EXPECT_EQ(test, bpf_prog_run_pin_on_cpu(prog, &ctx), 7);
+	ctx = 0;
+	KUNIT_EXPECT_EQ(test, bpf_prog_run_pin_on_cpu(prog, &ctx), adds * imm);
+
+	test_unload(prog);
+}
+
+/*
+ * Branches, with a condition and without, forward and back over more than the
+ * 1 MiB that jal reaches. A branch of BPF spans at most 32,767 instructions, so
+ * those in between are byte swaps, which are large. They are not executed.
+ */
+static void test_far_branches(struct kunit *test)
+{
+	const unsigned int between = 15000, nr = between + 7;
+	struct bpf_insn *insns = vmalloc(array_size(nr, sizeof(*insns)));
+	struct bpf_prog *prog;
+	unsigned int i, cond;
+	u64 ctx = 0;
+
+	KUNIT_ASSERT_NOT_NULL(test, insns);
+	for (cond = 0; cond < 2; cond++) {
+		insns[0] = BPF_MOV64_IMM(BPF_REG_0, 0);
+		insns[1] = cond ? BPF_JMP_IMM(BPF_JEQ, BPF_REG_0, 0, between + 2) :
+				  BPF_JMP_A(between + 2);
+		insns[2] = BPF_ALU64_IMM(BPF_ADD, BPF_REG_0, 2);
+		insns[3] = BPF_EXIT_INSN();
+		for (i = 4; i < between + 4; i++)
+			insns[i] = BPF_ENDIAN(BPF_TO_BE, BPF_REG_3, 64);
+		insns[i++] = BPF_ALU64_IMM(BPF_ADD, BPF_REG_0, 40);
+		insns[i++] = cond ? BPF_JMP_IMM(BPF_JNE, BPF_REG_0, 0, -(int)between - 4) :
+				    BPF_JMP_A(-(int)between - 4);
+		insns[i] = BPF_EXIT_INSN();
+		prog = test_load(test, insns, nr, 0);
+
+		KUNIT_EXPECT_GT(test, prog->jited_len, SZ_1M + SZ_64K);
+		KUNIT_EXPECT_EQ(test, bpf_prog_run_pin_on_cpu(prog, &ctx), 42);
+		test_unload(prog);
+	}
+	vfree(insns);
+}
+
 static struct kunit_case bpf_jit_test_cases[] = {
 	KUNIT_CASE(test_bad_loads),
+	KUNIT_CASE(test_bad_narrow_loads),
 	KUNIT_CASE(test_entries),
+	KUNIT_CASE(test_far_exit),
+	KUNIT_CASE(test_far_branches),
 	{}
 };
 

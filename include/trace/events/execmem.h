@@ -43,9 +43,9 @@ DECLARE_EVENT_CLASS(execmem,
 		__entry->caller	= caller;
 	),
 
-	TP_printk("type=%s size=%zu addr=%#lx caller=%pS",
+	TP_printk("type=%s size=%zu addr=%p caller=%pS",
 		  show_execmem_type(__entry->type), __entry->size,
-		  (unsigned long)__entry->ptr, __entry->caller)
+		  __entry->ptr, __entry->caller)
 );
 
 /* @size is what was asked for; @ptr is NULL if it was refused */

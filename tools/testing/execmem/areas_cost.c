@@ -40,7 +40,7 @@ static struct execmem_area *new_record(void)
 
 static unsigned int random_size(void)
 {
-	return (1 + lrand48() % MAX_UNITS) * EXECMEM_PIECE_SIZE;
+	return (1 + lrand48() % MAX_UNITS) * 64UL;
 }
 
 static struct execmem_area *take(unsigned int size)

@@ -510,9 +510,13 @@ unsigned int bpf_run(int fd)
 	return result;
 }
 
-static struct bpf_prog_info bpf_info(int fd)
+/* @address gets where the image is */
+static struct bpf_prog_info bpf_info(int fd, uint64_t *address)
 {
-	struct bpf_prog_info info = { 0 };
+	struct bpf_prog_info info = {
+		.nr_jited_ksyms = !!address,
+		.jited_ksyms = (uintptr_t)address,
+	};
 	union bpf_attr attr = {
 		.info.bpf_fd = fd,
 		.info.info = (uintptr_t)&info,
@@ -525,12 +529,12 @@ static struct bpf_prog_info bpf_info(int fd)
 
 size_t bpf_image_size(int fd)
 {
-	return bpf_info(fd).jited_prog_len;
+	return bpf_info(fd, NULL).jited_prog_len;
 }
 
 void bpf_symbol(int fd, char *name, size_t size)
 {
-	struct bpf_prog_info info = bpf_info(fd);
+	struct bpf_prog_info info = bpf_info(fd, NULL);
 	int i, used;
 
 	used = snprintf(name, size, "bpf_prog_");
@@ -540,10 +544,9 @@ void bpf_symbol(int fd, char *name, size_t size)
 
 unsigned long bpf_address(int fd)
 {
-	char name[64];
+	uint64_t address = 0;
 
-	bpf_symbol(fd, name, sizeof(name));
-	return symbol_address(name);
+	return bpf_info(fd, &address).jited_prog_len ? address : 0;
 }
 
 unsigned long bpf_window_end(void)

@@ -2,7 +2,7 @@
 /*
  * BPF programs that call programs, and what the kernel makes of the addresses of
  * programs, be they behind its own text or elsewhere: stack traces name them,
- * and nobody may probe them, nor what was one.
+ * and nobody may probe them, nor what was one. Their start is random.
  */
 #include <errno.h>
 #include <linux/perf_event.h>
@@ -24,6 +24,13 @@
  * there yet, and a trace by frame pointers leaves its caller out.
  */
 #define PROBED		"prandom_u32_state"
+
+/* So many starts are random at least, and so often a program of each length is loaded */
+#define MIN_STARTS	4
+#define LOADS		100
+/* Each move is one more instruction of two or four bytes: lengths modulo CHUNK */
+#define CHUNK		64
+#define LENGTHS		(CHUNK / 2)
 
 #define MOV(reg, value) \
 	{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = (reg), .imm = (value) }
@@ -138,6 +145,56 @@ static void test_stack_trace(void)
 	close(fd);
 }
 
+/* Of LOADS programs, each with as many moves: how many places in a chunk they start at */
+static unsigned int count_starts(unsigned int moves, unsigned long *length)
+{
+	struct bpf_insn insns[LENGTHS + 2] = { MOV(BPF_REG_0, 0) };
+	bool seen[CHUNK] = { false };
+	unsigned int i, starts = 0;
+
+	for (i = 1; i <= moves; i++)
+		insns[i] = (struct bpf_insn)MOV(BPF_REG_0, 0);
+	insns[i] = (struct bpf_insn)EXIT;
+
+	for (i = 0; i < LOADS; i++) {
+		int fd = load_program(insns, moves + 2);
+		unsigned long start = bpf_address(fd) % CHUNK;
+
+		*length = bpf_image_size(fd);
+		starts += !seen[start];
+		seen[start] = true;
+		close(fd);
+	}
+	return starts;
+}
+
+/*
+ * An attacker who chooses the length of a program must not choose its start with
+ * that. There are at least four starts, none less likely than one in four if there
+ * are just four. That one of 32 lengths shows less in 100 loads has a chance of
+ * 32 * 4 * (3/4)^100, less than 1e-10.
+ */
+static void test_random_start(void)
+{
+	unsigned int moves, starts, fewest = CHUNK;
+	unsigned long length, worst = 0;
+	bool seen[CHUNK] = { false };
+
+	for (moves = 0; moves < LENGTHS; moves++) {
+		starts = count_starts(moves, &length);
+		seen[length % CHUNK] = true;
+		if (starts < fewest) {
+			fewest = starts;
+			worst = length;
+		}
+	}
+	ksft_print_msg("the fewest starts, of %u programs of %lu bytes: %u\n", LOADS, worst,
+		       fewest);
+	/* A header of 8 bytes fills the chunk, or all but what one instruction needs */
+	ksft_test_result(seen[CHUNK - 8] && seen[CHUNK - 8 - 4] && fewest >= MIN_STARTS,
+			 "a program of any length starts at a random place\n");
+}
+
 /* Returns the errno */
 static int probe_address(unsigned long addr)
 {
@@ -179,11 +236,12 @@ int main(void)
 {
 	setlinebuf(stdout);
 	ksft_print_header();
-	ksft_set_plan(6);
+	ksft_set_plan(7);
 
 	test_subprogram();
 	test_tail_call();
 	test_harden();
+	test_random_start();
 	test_stack_trace();
 	test_no_probes();
 

@@ -22,6 +22,8 @@
 /* Never called while it is probed, and large enough for MAX_PROBES */
 #define PROBED_FUNCTION	"bpf_check"
 
+#define KPTR_RESTRICT	"/proc/sys/kernel/kptr_restrict"
+#define TABLE		"/sys/kernel/debug/execmem"
 #define AREAS		"/sys/kernel/debug/execmem_areas"
 #define INSTANCE	"/sys/kernel/tracing/instances/execmem-stats"
 
@@ -147,12 +149,19 @@ static void settle(const char *type, const struct stats *before, long more)
 	}
 }
 
+/* Say whether addresses are given, or something that stands for them */
+static void trace_addresses(bool plain)
+{
+	write_file(INSTANCE "/options/hash-ptr", plain ? "0" : "1");
+}
+
 static void trace_begin(void)
 {
 	rmdir(INSTANCE);
 	if (mkdir(INSTANCE, 0700))
 		die("%s: %s", INSTANCE, strerror(errno));
 	write_file(INSTANCE "/events/execmem/enable", "1");
+	trace_addresses(true);
 }
 
 static void trace_clear(void)
@@ -370,16 +379,60 @@ static void test_kprobes(void)
 			 "execmem_free has fired once\n");
 }
 
+/* The first word of each line of a file that begins with an address is a range of zeroes */
+static bool all_hidden(const char *path)
+{
+	char *text = read_file(path), *line, *rest = text;
+	unsigned long start, end;
+	unsigned int ranges = 0;
+	bool hidden = true;
+
+	while ((line = strsep(&rest, "\n"))) {
+		if (sscanf(line, "0x%lx-0x%lx ", &start, &end) != 2)
+			continue;
+		ranges++;
+		hidden &= !start && !end;
+	}
+	free(text);
+	return ranges && hidden;
+}
+
+static void test_addresses_are_hidden(void)
+{
+	char *before = read_file(KPTR_RESTRICT);
+	int fd = bpf_load(0);
+	struct area area = area_of(bpf_address(fd));
+	bool hidden, given;
+
+	must_write(KPTR_RESTRICT, "2");
+	hidden = all_hidden(AREAS) && all_hidden(TABLE);
+	must_write(KPTR_RESTRICT, before);
+	given = !all_hidden(AREAS) && !all_hidden(TABLE);
+	free(before);
+	ksft_test_result(hidden && given, "kptr_restrict hides the addresses of both files\n");
+
+	trace_clear();
+	close(fd);
+	fd = bpf_load(0);
+	area = area_of(bpf_address(fd));
+	given = fired("alloc", "bpf", &area) == 1;
+	trace_addresses(false);
+	ksft_test_result(given && !fired("alloc", "bpf", &area) && fired("alloc", "bpf", NULL) == 1,
+			 "tracepoints give an address only if told to\n");
+	close(fd);
+}
+
 int main(void)
 {
 	setlinebuf(stdout);
 	ksft_print_header();
-	ksft_set_plan(23);
+	ksft_set_plan(25);
 
 	trace_begin();
 	test_bpf();
 	test_module();
 	test_kprobes();
+	test_addresses_are_hidden();
 	rmdir(INSTANCE);
 
 	ksft_finished();

@@ -27,10 +27,15 @@ static bool has(const struct ptdump *dump, const char *area, bool w, bool x)
 	return false;
 }
 
-/* The memory of an executable mapping, if it is writable through the direct map */
+/*
+ * The memory of an executable mapping, if it is writable through the direct map. Where
+ * vmalloc maps small pages, the dump gives the address of the first one, and the
+ * others may be anywhere: KUnit looks at all of them.
+ */
 static const struct mapping *writable_alias(const struct ptdump *dump, const struct mapping *exec)
 {
-	unsigned long phys_end = exec->phys + (exec->end - exec->start);
+	bool scattered = !exec->large && strcmp(exec->area, AREA_KERNEL);
+	unsigned long phys_end = exec->phys + (scattered ? PAGE_SIZE : exec->end - exec->start);
 	size_t i;
 
 	for (i = 0; i < dump->nr; i++) {
