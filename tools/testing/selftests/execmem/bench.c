@@ -13,6 +13,7 @@
  *   bench kprobes COUNT	so many of them, in a module
  *   bench calls PROGRAMS INSNS MODULES	have them all there and run each in turn
  *   bench module NAME [PARAMETERS]	insert and remove it
+ *   bench functions COUNT...	insert and remove a module of so many functions, once
  *   bench pieces LIVE SIZE...	allocate and free this size while so many are live
  *   bench memory MIB...	add and remove so much memory
  *   bench fork			fork, exit and wait
@@ -333,6 +334,24 @@ static void bench_calls(size_t programs, size_t nr, unsigned int modules)
 	free(fds);
 }
 
+/* Small modules first: whatever is done once does not change what a large one takes. */
+static void bench_functions(char *counts[])
+{
+	char name[64], path[128];
+
+	for (; *counts; counts++) {
+		snprintf(name, sizeof(name), "functions_%s", *counts);
+		snprintf(path, sizeof(path), "modules/%s.ko", name);
+		begin(1, "insmod %s functions", *counts);
+		module_load(path);
+		end();
+		begin(1, "rmmod %s functions", *counts);
+		module_unload(name);
+		settle();
+		end();
+	}
+}
+
 static void bench_module(const char *name, const char *params)
 {
 	char path[128];
@@ -518,6 +537,8 @@ int main(int argc, char **argv)
 		bench_kprobes(number(argv[0]));
 	else if (!strcmp(what, "calls") && number(argv[0]) && number(argv[1]) > 1)
 		bench_calls(number(argv[0]), number(argv[1]), strtoul(argv[2] ?: "0", NULL, 10));
+	else if (!strcmp(what, "functions") && argv[0])
+		bench_functions(argv);
 	else if (!strcmp(what, "module") && argv[0] && !(argv[1] && argv[2]))
 		bench_module(argv[0], argv[1] ?: "");
 	else if (!strcmp(what, "pieces") && argv[0])

@@ -451,6 +451,7 @@ struct kcore {
 static struct kcore kcore_open(void)
 {
 	struct kcore kcore = { .fd = open("/proc/kcore", O_RDONLY | O_CLOEXEC) };
+	unsigned long text = symbol_address("_text");
 	struct elf64_phdr header;
 	struct elf64_hdr elf;
 	unsigned int i;
@@ -462,7 +463,8 @@ static struct kcore kcore_open(void)
 		if (pread(kcore.fd, &header, sizeof(header), elf.e_phoff + i * sizeof(header)) !=
 		    sizeof(header))
 			die("/proc/kcore: %s", strerror(errno));
-		if (header.p_type != PT_LOAD || header.p_paddr == -1UL)
+		if (header.p_type != PT_LOAD || header.p_paddr == -1UL ||
+		    header.p_vaddr == text)	/* RAM, too, but of another mapping */
 			continue;
 		if (kcore.nr == KCORE_HEADERS)
 			die("/proc/kcore has more than %d headers", KCORE_HEADERS);

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * A module of FUNCTIONS functions, to see what it takes to load it. None of them
+ * is ever executed. Each calls two functions of the kernel and the next one, and
+ * has the address of a variable, by HI20 and LO12, and its own, by the GOT: what
+ * a loader may look up again and again.
+ */
+#include <linux/init.h>
+#include <linux/module.h>
+#include <linux/stringify.h>
+
+asm(".pushsection .data\n"
+	"functions_data: .fill 16\n"
+	".popsection\n"
+	".pushsection .text\n"
+	".altmacro\n"
+	".macro one_function this, next\n"
+	".type functions_\\this, @function\n"
+	"functions_\\this:\n"
+	"call strlen\n"
+	"call strcmp\n"
+	"call functions_\\next\n"
+	"lla a0, functions_data\n"
+	".option push\n"
+	".option pic\n"
+	"la a1, functions_\\this\n"
+	".option pop\n"
+	"ret\n"
+	".size functions_\\this, . - functions_\\this\n"
+	".endm\n"
+	".set functions_nr, 0\n"
+	".rept " __stringify(FUNCTIONS) "\n"
+	"one_function %functions_nr, %(functions_nr + 1)\n"
+	".set functions_nr, functions_nr + 1\n"
+	".endr\n"
+	"functions_" __stringify(FUNCTIONS) ":\n"
+	"ret\n"
+	".noaltmacro\n"
+	".popsection\n");
+
+static int __init functions_init(void)
+{
+	return 0;
+}
+module_init(functions_init);
+
+static void __exit functions_exit(void)
+{
+}
+module_exit(functions_exit);
+
+MODULE_DESCRIPTION("Functions that are loaded and never called");
+MODULE_LICENSE("GPL");
