@@ -84,12 +84,14 @@ def runs():
     sizes = {16: (1, 100, 1000, 10000), 200: (1, 100, 1000, 10000), 4000: (1, 100, 1000)}
     pieces = [f"pieces {live} 64 4096 65536 1048576" for live in (10, 1000, 100000)]
     memory = (128, 1024, 8192, 65536)
+    functions = "functions 5000 20000"
     # A step a second for a day
     probes, steps = 1000, 86400
     modules = "execmem_target", "execmem_bench", "test_bpf 'test_suite=test_bpf test_id=0'"
     if QUICK:
         sizes, pieces, probes, steps = {16: (1, 1000)}, pieces[::2], 100, 2000
         memory, modules = memory[:2], modules[:1]
+        functions = "functions 5000"
     # What is done once is repeated, for its average; and memory is that of a second series,
     # which finds what the kernel keeps of the first.
     bpf = [f"bpf {count} {insns}" for insns, counts in sizes.items() for count in counts
@@ -106,6 +108,8 @@ def runs():
     yield Run("fork", ["fork"])
     yield Run("pieces", pieces, harts=(1,), needs="modules", memory="2G")
     yield Run("modules", [f"module {module}" for module in modules], needs="modules")
+    # Some kernels take minutes: no need to have several harts look on.
+    yield Run("functions", [functions], harts=(1,), needs="modules")
     yield Run("memory", [f"memory {' '.join(map(str, memory))}"], harts=(1,), needs="hotplug", memory="67G",
               append="mem=2G memhp_default_state=online_movable", devices=SPARSE)
     yield Run("trace", [f"trace {steps} 1"], harts=(1,), needs="modules")
@@ -279,6 +283,8 @@ def rows(results):
     for module, size in (("execmem_target", "small"), ("execmem_bench", "medium"), ("test_bpf", "large")):
         yield row(f"insmod, {size}, 4 harts", 4, f"insmod {module}")
         yield row(f"rmmod, {size}, 4 harts", 4, f"rmmod {module}")
+    for count in (5000, 20000):
+        yield row(f"insmod of {count:,} functions, for each, 1 hart", 1, f"insmod {count} functions", scale=1 / count)
     for mib in (128, 1024, 8192, 65536):
         yield row(f"hot-add {mib:,} MiB, for 128 MiB", 1, f"hot-add {mib}", scale=128 / mib)
         yield row(f"hot-remove {mib:,} MiB, for 128 MiB", 1, f"hot-remove {mib}", scale=128 / mib)

@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The module loader: relocations of all types, and what it takes to load a large module."""
+
+import re
+
+import pytest
+
+MACHINES = [("rv64", "execmem.rox=1"), ("rv64", "execmem.rox=0"), ("rv32", "")]
+# A module of four times as many functions may take so many times as many instructions.
+PROPORTIONAL = 4.3
+
+
+@pytest.mark.parametrize("config, append", MACHINES)
+def test_relocs(start, config, append):
+    boot = start(f"{config}, 2 harts, relocations, {append}", f"relocs-{config}-{append}", config=config, harts=2,
+                 append=append)
+    boot.suite("relocs", 60)
+    boot.end()
+
+
+@pytest.mark.parametrize("config, append", MACHINES)
+def test_proportional(report, start, config, append):
+    """Instructions, not time: under -icount a nanosecond of the guest's clock is one."""
+    boot = start(f"{config}, 1 hart, large modules, {append}", f"relocs-large-{config}-{append}", config=config,
+                 harts=1, append=append, devices=["-icount", "shift=0,sleep=off"])
+    text = boot.guest.output("bench functions 5000 20000", 300)
+    small, large = (int(re.search(rf"section insmod {count} functions (\d+)", text)[1]) for count in (5000, 20000))
+    report.check(large < small * PROPORTIONAL, "a module of 20,000 functions takes as many instructions for each"
+                 f" as one of 5,000: {large / 20000:,.0f}, {small / 5000:,.0f}", f"{large / small:.1f} times as many")
+    boot.end()
