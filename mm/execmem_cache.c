@@ -474,7 +474,11 @@ static void __init execmem_cache_add_tail(const struct execmem_params *params)
  */
 bool __init execmem_cache_enabled(void)
 {
-	return rox && rodata_enabled;
+	/* Who reads the parameter wants to know whether there is a cache */
+	if (!rodata_enabled)
+		rox = false;
+
+	return rox;
 }
 
 /**

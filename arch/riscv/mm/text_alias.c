@@ -31,6 +31,7 @@
  * also why the lock is an arch_spinlock_t.
  */
 
+#include <linux/cacheflush.h>
 #include <linux/compiler.h>
 #include <linux/execmem.h>
 #include <linux/init.h>
@@ -46,7 +47,6 @@
 #include <linux/string.h>
 #include <linux/vmalloc.h>
 
-#include <asm/cacheflush.h>
 #include <asm/csr.h>
 #include <asm/text_alias.h>
 #include <asm/unaligned.h>

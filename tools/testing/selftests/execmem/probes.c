@@ -115,7 +115,7 @@ static void test_callers(void)
  */
 static void test_gone(void)
 {
-	const char *names[] = {
+	static const char * const names[] = {
 		"a probe whose text is gone says nothing of what is there now",
 		"nor is an instruction probed within",
 	};
@@ -187,7 +187,7 @@ static long end_param(const char *name)
 /* Nothing is read behind the last instruction of a module's text. */
 static void test_end(void)
 {
-	const char *names[] = {
+	static const char * const names[] = {
 		"a short instruction at the end of text is probed",
 		"a short ebreak there is known as that of a BUG()",
 	};
@@ -208,8 +208,8 @@ static void test_end(void)
 /* Where a trap would overwrite the registers of another */
 static void test_trap_entry(void)
 {
+	static const char * const names[] = { "handle_exception", "ret_from_exception" };
 	size_t i, taken = 0;
-	const char *names[] = { "handle_exception", "ret_from_exception" };
 
 	for (i = 0; i < ARRAY_SIZE(names); i++) {
 		int fd = kprobe_open(names[i], 0);

@@ -3,10 +3,9 @@
  * The last instruction of the text is a short one at the end of a page. Behind it is a
  * guard page, as text of that alignment has pages of its own.
  */
+#include <linux/bug.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
-
-#include <asm/bug.h>
 
 #include "common.h"
 
@@ -46,6 +45,7 @@ static int __init kprobe_end_init(void)
 	int (*patch_text_nosync)(void *addr, const void *insns, size_t len);
 	int (*is_valid_bugaddr)(unsigned long addr);
 	const u16 ebreak = __BUG_INSN_16;
+	/* Who writes to text holds it. */
 	struct mutex *text_mutex;
 
 	if (!lookup)
