@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""While kernel text is written, nothing is executed that the tracer or kprobes may have put their hands on."""
+
+import re
+import subprocess
+
+import pytest
+
+from lib import BUILD
+from machine import machine_of
+
+OBJECT = "arch/riscv/mm/text_alias.o"
+CONFIGS = sorted(path.name for path in (BUILD / "out").glob("*") if (path / OBJECT).exists())
+
+
+def outside_calls(path, cross):
+    """The instructions of .noinstr.text that leave the function there, but for its end; and its fence.i."""
+    dump = subprocess.run([f"{cross}objdump", "-dr", "-j", ".noinstr.text", "--no-show-raw-insn", path],
+                          capture_output=True, text=True, check=True).stdout
+    assert re.search(r"<text_alias_write_pages>:", dump)
+    lines = [line.split() for line in dump.splitlines() if re.match(r"\s+[0-9a-f]+:\s", line)]
+    calls = [" ".join(line[1:]) for line in lines
+             if re.fullmatch(r"jalr?|jr|call|tail|ecall|ebreak|R_RISCV_CALL.*|R_RISCV_JAL", line[1])]
+    # A jump within the function has a relocation, too: to a local label.
+    return ([call for call in calls if not re.fullmatch(r"R_RISCV_JAL \.L\d+", call)],
+            sum(line[1] == "fence.i" for line in lines))
+
+
+@pytest.mark.parametrize("config", CONFIGS or ["rv64"])
+def test_writer(report, config):
+    report.heading(f"Object: {OBJECT} of {config}")
+    calls, fences = outside_calls(BUILD / "out" / config / OBJECT, machine_of(config).cross)
+    report.check(not calls, "what writes to text calls nothing", ", ".join(calls))
+    report.check(fences, "it fences its own instruction fetch")
