@@ -12,7 +12,6 @@ NOT_HERE = {
     "kprobe_ftrace.tc": "the function tracer is off",
     "kprobe_module.tc": "it needs a sample module; 'placement' probes a module of ours",
     "kprobe_non_uniq_symbol.tc": "the kernel has no two functions of the name it wants",
-    "multiple_kprobes.tc": "it probes the trap entry, which hangs 6.1 on riscv unpatched too",
     "probepoint.tc": "it probes an instruction that 6.1 on riscv refuses, unpatched too",
     "uprobe_syntax_errors.tc": "uprobes are off",
 }
