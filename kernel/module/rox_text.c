@@ -114,25 +114,6 @@ void *module_writable_address(const struct module *mod, void *loc)
 	return loc;
 }
 
-/**
- * module_final_address - what module_writable_address() was given
- * @mod: the module
- * @loc: what it returned
- *
- * Return: the address that a processor will see.
- */
-void *module_final_address(const struct module *mod, void *loc)
-{
-	const struct module_layout *core = &mod->core_layout, *init = &mod->init_text;
-
-	if (within_copied(core, core->copy, loc))
-		return loc - core->copy + core->base;
-	if (within_copied(init, init->copy, loc))
-		return loc - init->copy + init->base;
-
-	return loc;
-}
-
 static int finish_text(const struct module_layout *text)
 {
 	return text->copy ? execmem_update_copy(text->base, text->copy, text->size) : 0;

@@ -451,11 +451,13 @@ struct kcore {
 static struct kcore kcore_open(void)
 {
 	struct kcore kcore = { .fd = open("/proc/kcore", O_RDONLY | O_CLOEXEC) };
-	unsigned long text = symbol_address("_text");
+	static unsigned long text;
 	struct elf64_phdr header;
 	struct elf64_hdr elf;
 	unsigned int i;
 
+	if (!text)
+		text = symbol_address("_text");
 	if (kcore.fd < 0 || pread(kcore.fd, &elf, sizeof(elf), 0) != sizeof(elf))
 		die("/proc/kcore: %s", strerror(errno));
 	for (i = 0; i < elf.e_phnum; i++) {
