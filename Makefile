@@ -6,7 +6,7 @@
 .NOTPARALLEL:
 
 # The kernel configurations (scripts/config/NAME.config) that `make test` boots.
-CONFIGS := rv64 debug nomodules rv32
+CONFIGS := rv64 distro debug nomodules rv32
 # Those that `make bench` compares.
 BENCH_CONFIGS := base rv64 $(if $(QUICK),,nohotplug linux-6.12)
 # Those that `make check-arch` boots.
@@ -99,8 +99,8 @@ test: kernels qemu
 
 soak: tree
 	@scripts/fetch $(PARTS_64)
-	@scripts/build rv64 debug
-	@for config in rv64 debug; do scripts/initramfs build/out/$$config || exit; done
+	@scripts/build distro debug
+	@for config in distro debug; do scripts/initramfs build/out/$$config || exit; done
 	@SOAK=$(or $(SECONDS),1800) /usr/bin/python3 -B -m pytest scripts/tests/test_soak.py
 
 fuzz: tree
@@ -112,7 +112,7 @@ fuzz: tree
 
 deb: tree
 	@scripts/setup deb
-	@scripts/build --deb debian
+	@scripts/build --deb distro
 
 debian: deb
 	@scripts/setup debian

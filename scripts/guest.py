@@ -36,6 +36,8 @@ FAULT = re.compile(
     r"|INFO: (task|rcu|trying to register|lockdep is turned off)|rcu: INFO|soft lockup|bad page|Bad page|unhandled signal")
 # Tests in the kernel say when they provoke one.
 EXPECTED = re.compile(r"(?:execmem_kunit|hotplug_range|module_features): (begin|end) expected (?:warning|report)")
+# What CONFIG_PRINTK_TIME has in front of what the kernel says
+TIME = re.compile(r"^\[ *\d+\.\d{6}\] ")
 PANIC = re.compile(r"Kernel panic - not syncing|---\[ end Kernel panic")
 
 # 67 GiB of RAM, of which the host gives only what the guest touches
@@ -198,7 +200,7 @@ class Guest:
                 self.give_up(panic or f"no answer within {limit} s")
             except pexpect.EOF:
                 self.give_up(panic or "QEMU ended early")
-            line = self.child.match.group(1).rstrip("\r")
+            line = TIME.sub("", self.child.match.group(1).rstrip("\r"))
             match = re.search(end, line)
             if match:
                 return match

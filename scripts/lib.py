@@ -45,6 +45,9 @@ def kernel_make(out, arch, cross, source=LINUX):
         # What the compiler lists as read is enough to tell whether an object is still
         # good; running the preprocessor besides costs a fifth of a compilation.
         env["CCACHE_DEPEND"] = "1"
+        # Objects with debug information are shared too: all that differs in them is the
+        # directory in which they were compiled.
+        env["CCACHE_NOHASHDIR"] = "1"
         command += [f"CC=ccache {cross}gcc", "HOSTCC=ccache gcc",
                     f"KCFLAGS=-fmacro-prefix-map={os.path.relpath(source, out)}/="]
     return command, env

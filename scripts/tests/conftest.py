@@ -163,7 +163,7 @@ def report():
     return REPORT
 
 
-def boot_guest(request, title, name, config="rv64", **options):
+def boot_guest(request, title, name, config="distro", **options):
     """Boot a guest for the fixture or the test whose request it is. When that ends, whichever
     tests were selected, the guest is checked and powered off."""
     REPORT.heading(f"Boot: {title}")

@@ -9,11 +9,9 @@ import pytest
 NOT_HERE = {
     "kprobe_args_string.tc": "it has no register names for riscv",
     "kprobe_args_syntax.tc": "it has no register names for riscv",
-    "kprobe_ftrace.tc": "the function tracer is off",
     "kprobe_module.tc": "it needs a sample module; 'placement' probes a module of ours",
     "kprobe_non_uniq_symbol.tc": "the kernel has no two functions of the name it wants",
     "probepoint.tc": "it probes an instruction that 6.1 on riscv refuses, unpatched too",
-    "uprobe_syntax_errors.tc": "uprobes are off",
 }
 
 
@@ -30,7 +28,7 @@ def test_vmalloc(report, start):
     """lib/test_vmalloc.c; its init fails on purpose, so as not to stay loaded."""
     boot = start("4 harts, test_vmalloc", "test_vmalloc")
     report.skip("test_vmalloc: align_shift_alloc_test", "it asks for alignments up to 2^63")
-    boot.guest.run("insmod modules/test_vmalloc.ko run_test_mask=959 test_loop_count=200 nr_threads=2", 120)
+    boot.guest.run("insmod modules/test_vmalloc.ko run_test_mask=959 test_loop_count=200 nr_threads=2", 300)
     found = re.findall(r"Summary: (\w+) passed: (\d+) failed: (\d+)",
                        "\n".join(boot.guest.kernel_log()))
     # BusyBox's insmod tries a second system call when the first one fails.

@@ -4,7 +4,7 @@
 import pytest
 
 from conftest import boot_guest
-from test_seen import cache_blocks
+from test_seen import cache_blocks, more_than_tail
 
 
 # For the kernel of test_debug.py, too, which has its time.
@@ -55,8 +55,9 @@ def test_small_pages(report, start):
     boot.kunit("execmem_cache")
     boot.suite("placement", LIMIT)
     boot.suite("wx", LIMIT)
-    # The last, as the programs go one by one behind its back. More than the kernel's text leaves of its last page
-    text = boot.guest.output("ulimit -n 15000; show bpf 12000 'cat /sys/kernel/debug/execmem'", LIMIT)
+    # The last, as the programs go one by one behind its back.
+    count = more_than_tail(boot.guest)
+    text = boot.guest.output(f"ulimit -n {count + 100}; show bpf {count} 'cat /sys/kernel/debug/execmem'", LIMIT)
     blocks, small = cache_blocks(text)
     report.check(blocks == small > 0, "blocks of 4 KiB pages are counted", f"{small} of {blocks}")
 
