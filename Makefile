@@ -154,6 +154,6 @@ check-arch: tree
 	@/usr/bin/python3 -B -m pytest scripts/tests/arch.py
 
 clean:
-	@rm -rf build/out build/base build/bench build/commits build/drift build/guest build/initramfs-* build/log build/series build/deb build/debian
+	@rm -rf build/out build/base build/bench build/commits build/drift build/guest build/initramfs-* build/modules-* build/log build/series build/deb build/debian
 
 .PHONY: help setup parts tree refresh series kernel kernels qemu run test soak fuzz deb debian bench check check-sources check-commits drift check-configs check-arch clean

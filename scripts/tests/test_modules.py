@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""All modules that a configuration builds are loaded and unloaded, twice; nothing is left."""
+
+import re
+import shutil
+import time
+
+import pytest
+
+from lib import BUILD
+
+LIMIT = 600
+# Modules loaded before the kernel's log, which is not endless, is read
+BATCH = 25
+# Names of functions to probe that nobody calls, and tests that are short
+PARAMETERS = {
+    "kprobe_example": "symbol=sys_getppid",
+    "kretprobe_example": "func=sys_getppid",
+    "test_bpf": "test_suite=test_tail_calls",
+    "test_vmalloc": "run_test_mask=1 test_loop_count=1",
+}
+# Modules that cannot be loaded, with the words of the error and the reason
+NOT_LOADED = {
+    "find_bit_benchmark": ("Invalid argument", "its work is done when init ends"),
+    "percpu_test": ("Resource temporarily unavailable", "its work is done when init ends"),
+    "test_ida": ("Invalid argument", "its work is done when init ends"),
+    "test_string_helpers": ("Invalid argument", "its work is done when init ends"),
+    "test_vmalloc": ("Resource temporarily unavailable", "its work is done when init ends"),
+}
+# Modules that cannot be unloaded, with the reason
+NOT_UNLOADED = {}
+# What a module may add to, and what shows whether it has taken it away
+LEFT = ["cat /proc/modules", "ls /sys/module", "cat /proc/devices", "cat /proc/filesystems", "cat /proc/misc",
+        "ls /sys/class", "ls /sys/bus", "ls /sys/kernel/tracing/events", "cut -d ' ' -f 1 /proc/slabinfo",
+        "grep '\\[[a-z]' /proc/kallsyms | grep -v '\\[bpf\\]' || true"]
+TAINTED_BY_UNSIGNED = 1 << 13
+
+
+def with_modules(config):
+    """The guest's programs and, for modprobe, all modules of the kernel: one archive behind the other."""
+    archive = BUILD / f"guest/{config}/with-modules.cpio.gz"
+    with open(archive, "wb") as joined:
+        for part in ("initramfs", "modules"):
+            with open(BUILD / f"{part}-{config}.cpio.gz", "rb") as file:
+                shutil.copyfileobj(file, joined)
+    return archive
+
+
+class Modules:
+    """The modules of a guest, as modprobe finds them."""
+
+    def __init__(self, report, boot):
+        self.report = report
+        self.boot = boot
+        files = boot.guest.output("find /lib/modules -name '*.ko'").split()
+        self.names = sorted(re.sub(".*/", "", file)[:-len(".ko")].replace("-", "_") for file in files)
+
+    def loaded(self):
+        return self.boot.guest.output("cut -d ' ' -f 1 /proc/modules").split()
+
+    def load(self):
+        """Load all of them; returns what modprobe says of those that it could not load."""
+        refused = {}
+        for first in range(0, len(self.names), BATCH):
+            commands = "; ".join(f"said=$(modprobe {name} {PARAMETERS.get(name, '')} 2>&1) || echo {name}: $said"
+                                 for name in self.names[first:first + BATCH])
+            for line in self.boot.guest.output(commands, LIMIT).splitlines():
+                if said := re.match(r"(\w+): .*", line):
+                    refused[said[1]] = said[0]
+            self.boot.guest.kernel_log()
+        return refused
+
+    def unload(self):
+        """Unload all, users first, until none can be; what is in use for a moment gets another chance."""
+        idle = 0
+        while self.loaded() and idle < 10:
+            gone = self.boot.guest.output("for module in $(awk '$3 == 0 { print $1 }' /proc/modules); do "
+                                          "rmmod $module 2> /dev/null && echo $module; done; true", LIMIT)
+            self.boot.guest.kernel_log()
+            idle = 0 if gone else idle + 1
+            if not gone:
+                time.sleep(0.5)
+
+    def round(self, which):
+        refused = self.load()
+        for name, (error, reason) in NOT_LOADED.items():
+            if name in self.names:
+                said = refused.pop(name, "it was loaded")
+                self.report.check(error in said, f"{which}: {name} is not loaded: {reason}", said)
+        self.report.check(not refused, f"{which}: all others are loaded, {len(self.names)} in all",
+                          "; ".join(refused.values()))
+        loaded = self.loaded()
+        missing = set(self.names) - set(NOT_LOADED) - set(loaded)
+        self.report.check(not missing, f"{which}: {len(loaded)} are there at once", " ".join(missing))
+        self.unload()
+        left = set(self.loaded())
+        stay = {name for name in NOT_UNLOADED if name in self.names}
+        self.report.check(left == stay, f"{which}: all are unloaded again but {len(stay)}",
+                          f"{' '.join(sorted(left ^ stay))}")
+
+    def state(self):
+        """What is there, name by name."""
+        return {command: sorted(self.boot.guest.output(command).splitlines()) for command in LEFT}
+
+    def statistics(self):
+        """Live allocations and their bytes, asked for and used, by type; once workers have freed theirs."""
+        seen = None
+        for _ in range(100):
+            table = self.boot.guest.output("cat /sys/kernel/debug/execmem").split("\n\n")[0]
+            now = {line.split()[0]: line.split()[1:4] for line in table.splitlines()[1:]}
+            if now == seen:
+                break
+            seen = now
+            time.sleep(0.5)
+        return now
+
+
+def differences(before, after):
+    return "; ".join(f"{command}: {' '.join(sorted(set(before[command]) ^ set(after[command]))[:8])}"
+                     for command in before if before[command] != after[command])
+
+
+@pytest.mark.parametrize("config, rox, least", [("distro", 1, 200), ("distro", 0, 200), ("debug", 1, 30)])
+def test_all(report, start, config, rox, least):
+    lockdep = config == "debug"
+    boot = start(f"{config}, 4 harts, all modules, execmem.rox={rox}", f"modules-{config}-{rox}", config=config,
+                 memory="2G", boot_limit=300, initramfs=with_modules(config),
+                 append=f"rcupdate.rcu_expedited=1 execmem.rox={rox}")
+    modules = Modules(report, boot)
+    report.check(len(modules.names) >= least, f"there are {len(modules.names)} modules, {least} or more")
+    before = modules.state(), modules.statistics()
+    modules.round("first round")
+    # The first round may leave what is kept on purpose: the last page of kprobe slots.
+    once = modules.statistics()
+    report.say(f"        kept after the first round: {differences(before[1], once) or 'nothing'}")
+    modules.round("second round")
+    twice = modules.statistics()
+    report.check(once == twice, "executable memory is as after the first round", differences(once, twice))
+    after = modules.state()
+    report.check(before[0] == after, "no module has left anything behind", differences(before[0], after))
+    tainted = int(boot.guest.output("cat /proc/sys/kernel/tainted"))
+    report.check(not tainted & TAINTED_BY_UNSIGNED, "none was without a signature", str(tainted))
+    if lockdep:
+        said = boot.guest.output("grep debug_locks: /proc/lockdep_stats").split()
+        report.check(said == ["debug_locks:", "1"], "lockdep has not switched itself off", " ".join(said))
+    boot.end()
+
+
+def test_lists(report):
+    """A module in a list that no configuration builds any more has to go from the list."""
+    built = {path.stem.replace("-", "_") for config in ("distro", "debug")
+             for path in (BUILD / f"guest/{config}/installed").rglob("*.ko")}
+    unknown = (set(NOT_LOADED) | set(NOT_UNLOADED) | set(PARAMETERS)) - built
+    report.check(not unknown, "every module that has an exception is built", " ".join(sorted(unknown)))
+
+
+def test_lockdown(report, start):
+    """Where the kernel is locked down, a module needs a signature; kprobes and BPF programs work."""
+    boot = start("distro, 2 harts, lockdown=integrity", "modules-lockdown", harts=2, append="lockdown=integrity")
+    guest = boot.guest
+    # The signature's end says that there is one.
+    guest.output("file=modules/execmem_target.ko; head -c $(($(stat -c %s $file) - 28)) $file > /tmp/unsigned.ko")
+    status, lines = guest.run("insmod /tmp/unsigned.ko")
+    report.check(status and "Operation not permitted" in " ".join(lines), "a module without a signature is refused",
+                 " ".join(lines))
+    guest.output("insmod modules/execmem_target.ko")
+    answer = guest.output("cat /sys/module/execmem_target/parameters/answer; rmmod execmem_target")
+    report.check(answer == "42", "one with a signature works", answer)
+    boot.suite("programs", LIMIT)
+    boot.suite("probes", LIMIT)
+    boot.end()
