@@ -33,6 +33,7 @@ export LINUX QEMU CROSS_COMPILE BUSYBOX SIGNOFF
 help:
 	@echo 'make run         boot the patched kernel in QEMU: a tour, then a shell'
 	@echo 'make test        build and boot everything, prove that it works'
+	@echo 'make test-all    the same, and what it skips: hmm-tests with Sv48'
 	@echo 'make soak        load and unload at random, half an hour on each of two kernels; memory hotplug'
 	@echo 'make fuzz        have libFuzzer choose the operations on the records of executable memory'
 	@echo 'make bench       what executable memory costs, here and in other kernels -> README.md'
@@ -92,10 +93,10 @@ qemu:
 	@scripts/setup qemu
 	@scripts/fetch qemu
 
-test: kernels qemu
+test test-all: kernels qemu
 	@scripts/fetch busybox opensbi rv32
 	@for config in $(CONFIGS); do scripts/initramfs build/out/$$config || exit; done
-	@/usr/bin/python3 -B -m pytest scripts/tests
+	@scripts/test.py $(if $(filter test-all,$@),--all)
 
 soak: tree
 	@scripts/fetch $(PARTS_64)
@@ -156,4 +157,4 @@ check-arch: tree
 clean:
 	@rm -rf build/out build/base build/bench build/commits build/drift build/guest build/initramfs-* build/modules-* build/log build/series build/deb build/debian
 
-.PHONY: help setup parts tree refresh series kernel kernels qemu run test soak fuzz deb debian bench check check-sources check-commits drift check-configs check-arch clean
+.PHONY: help setup parts tree refresh series kernel kernels qemu run test test-all soak fuzz deb debian bench check check-sources check-commits drift check-configs check-arch clean

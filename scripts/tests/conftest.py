@@ -11,6 +11,7 @@ import os
 import pathlib
 import re
 import sys
+import time
 
 import pytest
 
@@ -72,8 +73,9 @@ REPORT = Report()
 class Boot:
     """A guest whose test points go into the report as they come."""
 
-    def __init__(self, guest):
+    def __init__(self, guest, start):
         self.guest = guest
+        self.start = start
         self.ended = False
 
     def suite(self, command, limit, **cues):
@@ -154,7 +156,7 @@ class Boot:
             faults = self.guest.faults
             REPORT.check(not faults, "no warning, bug or oops on the console",
                          f"{len(faults)}, first: {faults[0]}" if faults else "")
-            REPORT.say(f"        log: {os.path.relpath(self.guest.log)}")
+            REPORT.say(f"        log: {os.path.relpath(self.guest.log)}, {time.monotonic() - self.start:.0f} s")
             self.guest.close()
 
 
@@ -167,7 +169,8 @@ def boot_guest(request, title, name, config="distro", **options):
     """Boot a guest for the fixture or the test whose request it is. When that ends, whichever
     tests were selected, the guest is checked and powered off."""
     REPORT.heading(f"Boot: {title}")
-    boot = Boot(Guest(name, BUILD / "out" / config, **options))
+    begin = time.monotonic()
+    boot = Boot(Guest(name, BUILD / "out" / config, **options), begin)
     request.addfinalizer(boot.end)
     return boot
 
@@ -180,8 +183,14 @@ def start(request):
 
 @pytest.hookimpl(trylast=True)
 def pytest_configure(config):
+    config.addinivalue_line("markers", "test_all: `make test` has no time for it, `make test-all` runs it")
     REPORT.open()
     config.pluginmanager.unregister(name="terminalreporter")
+
+
+def pytest_runtest_setup(item):
+    if item.get_closest_marker("test_all") and not os.environ.get("TEST_ALL"):
+        pytest.skip("`make test-all` runs it")
 
 
 # Not at setup, which may end the guest of other tests.

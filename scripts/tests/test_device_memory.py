@@ -24,7 +24,8 @@ def test_pmem(start, mode):
     boot.suite("pmem ram 8", 240)
 
 
-@pytest.mark.parametrize("mode", ["sv57", "sv48", "sv39"])
+# `make test` has the widest and the narrowest address space.
+@pytest.mark.parametrize("mode", ["sv57", pytest.param("sv48", marks=pytest.mark.test_all), "sv39"])
 def test_hmm(start, mode):
     boot = start(f"{mode.capitalize()}, 2 harts, memory that only a device can access", f"hmm-{mode}", mmu=mode,
                  harts=2, memory="2G", append="mem=1G")
