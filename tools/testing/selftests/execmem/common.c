@@ -17,6 +17,13 @@
 
 #define ROX_PARAM	"/sys/module/execmem/parameters/rox"
 
+/* The bytes at the beginning of a function that are the function tracer's */
+#ifdef __x86_64__
+#define TRACER_CALL	5
+#else
+#define TRACER_CALL	8
+#endif
+
 /* As /proc/vmallocinfo names who allocates a block of the cache */
 #define CACHE_BLOCK	"execmem_cache_take+"
 
@@ -384,6 +391,17 @@ long target_answer(void)
 	return read_long("/sys/module/" TARGET_MODULE "/parameters/answer");
 }
 
+unsigned long first_insn(void)
+{
+	static long offset = -1;
+
+	/* Looked up once, so that opening is all that later calls do. */
+	if (offset < 0)
+		offset = access("/sys/kernel/tracing/available_filter_functions", F_OK) ?
+			 0 : TRACER_CALL;
+	return offset;
+}
+
 int kprobe_open(const char *function, unsigned long offset)
 {
 	static long type;
@@ -404,7 +422,7 @@ int kprobe_open(const char *function, unsigned long offset)
 
 int kprobe_attach(const char *function)
 {
-	int fd = kprobe_open(function, 0);
+	int fd = kprobe_open(function, first_insn());
 
 	if (fd < 0)
 		die("kprobe on %s: %s", function, strerror(-fd));

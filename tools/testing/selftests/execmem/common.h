@@ -43,7 +43,7 @@
 #define MIB		(1024UL * 1024)
 #define GIB		(1024 * MIB)
 
-/* Nothing but a test calls it, and its first instruction needs a slot. */
+/* Nothing but a test calls it, and the instruction at first_insn() needs a slot. */
 #define PROBED_SYSCALL	"sys_getppid"
 
 /* One line of /sys/kernel/debug/kernel_page_tables. */
@@ -137,10 +137,17 @@ unsigned long module_section(const char *module, const char *section);
 long target_answer(void);
 
 /*
+ * Where the first instruction of a function is that a kprobe replaces. A function begins
+ * with the call of the function tracer, if the kernel has that: a kprobe at offset 0 is
+ * then carried out by the tracer, and has no slot.
+ */
+unsigned long first_insn(void);
+/*
  * A kprobe that counts the hits of this process, until its file descriptor is
  * closed. kprobe_open() returns a negative errno if it cannot be had.
  */
 int kprobe_open(const char *function, unsigned long offset);
+/* At first_insn() */
 int kprobe_attach(const char *function);
 unsigned long kprobe_hits(int fd);
 

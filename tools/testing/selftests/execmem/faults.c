@@ -103,7 +103,7 @@ static int run_module(void)
 
 static int run_kprobe(void)
 {
-	int fd = kprobe_open(PROBED_SYSCALL, 0);
+	int fd = kprobe_open(PROBED_SYSCALL, first_insn());
 	int err = 0;
 
 	if (fd < 0)

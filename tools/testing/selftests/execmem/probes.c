@@ -18,7 +18,7 @@
 #define HITS	10
 #define CALLERS	3
 
-/* The beginning of a function, instruction by instruction */
+/* The beginning of a function behind the tracer's call, instruction by instruction */
 #define BYTES	64
 
 /* What writes to text, from the first store to the fence.i */
@@ -28,7 +28,7 @@
 
 static int try_probe(unsigned long offset, int *fd)
 {
-	*fd = kprobe_open(PROBED_SYSCALL, offset);
+	*fd = kprobe_open(PROBED_SYSCALL, first_insn() + offset);
 	return *fd < 0 ? -*fd : 0;
 }
 
@@ -67,6 +67,34 @@ static void test_neighbours(void)
 		       probes, BYTES, inside);
 	ksft_test_result(probes > 1 && inside && !differ,
 			 "every instruction of a function is probed at once\n");
+}
+
+/* The tracer calls a kprobe that is where the tracer's own call is. */
+static void test_traced(void)
+{
+	static const char what[] = "a probe at a function's entry is hit through its tracer";
+	int i, entry, next;
+
+	if (!first_insn()) {
+		ksft_test_result_skip("%s\n", what);
+		ksft_test_result_skip("within the tracer's call nothing is probed\n");
+		return;
+	}
+	entry = kprobe_open(PROBED_SYSCALL, 0);
+	next = kprobe_attach(PROBED_SYSCALL);
+	if (entry < 0)
+		die("kprobe at the entry of " PROBED_SYSCALL ": %s", strerror(-entry));
+	for (i = 0; i < HITS; i++)
+		syscall(SYS_getppid);
+	ksft_test_result(kprobe_hits(entry) == HITS && kprobe_hits(next) == HITS, "%s\n", what);
+	close(entry);
+	close(next);
+
+	/* The call is one to the tracer, even where it has two instructions. */
+	next = kprobe_open(PROBED_SYSCALL, first_insn() / 2);
+	ksft_test_result(next == -EILSEQ, "within the tracer's call nothing is probed\n");
+	if (next >= 0)
+		close(next);
 }
 
 /* Ends when its parent says so, or with an error when a call does */
@@ -130,7 +158,9 @@ static void test_gone(void)
 	}
 	module_load("modules/kprobe_short.ko");
 	addr = symbol_address("kprobe_short_text");
-	gone = kprobe_attach("kprobe_short:kprobe_short_text");
+	gone = kprobe_open("kprobe_short:kprobe_short_text", 0);
+	if (gone < 0)
+		die("kprobe on kprobe_short_text: %s", strerror(-gone));
 	module_unload("kprobe_short");
 
 	module_load("modules/kprobe_long.ko");
@@ -277,11 +307,12 @@ int main(void)
 {
 	setlinebuf(stdout);
 	ksft_print_header();
-	ksft_set_plan(11);
+	ksft_set_plan(13);
 
 	/* A probe that goes waits for RCU several times, with all harts busy */
 	must_write("/sys/kernel/rcu_expedited", "1");
 	test_neighbours();
+	test_traced();
 	test_callers();
 	test_gone();
 	test_gone_break();

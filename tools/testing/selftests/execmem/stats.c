@@ -356,7 +356,8 @@ static void test_kprobes(void)
 			 "a kprobe whose slot is in a page that is there counts nothing\n");
 
 	/* Slots of one instruction after the other until a page is full */
-	for (offset = 0; nr < MAX_PROBES && stats_of("kprobes").live == before.live; offset += 2) {
+	for (offset = first_insn(); nr < MAX_PROBES && stats_of("kprobes").live == before.live;
+	     offset += 2) {
 		int fd = kprobe_open(PROBED_FUNCTION, offset);
 
 		if (fd >= 0)
