@@ -5,8 +5,13 @@
 # same places, and apt runs once at a time: one target after the other.
 .NOTPARALLEL:
 
-# The kernel configurations (scripts/config/NAME.config) that `make test` boots.
-CONFIGS := rv64 distro debug nomodules rv32
+# The kernel configuration (scripts/config/NAME.config) on which most tests of `make test` run.
+KERNEL ?= rv64
+ifeq ($(filter rv64 distro,$(KERNEL)),)
+$(error KERNEL=$(KERNEL): give KERNEL=rv64 or KERNEL=distro)
+endif
+# All that it boots.
+CONFIGS := $(sort rv64 $(KERNEL)) debug nomodules rv32
 # Those that `make bench` compares.
 BENCH_CONFIGS := base rv64 $(if $(QUICK),,nohotplug linux-6.12)
 # Those that `make check-arch` boots.
@@ -28,7 +33,7 @@ endif
 PARTS_64 := busybox opensbi
 PARTS_32 := rv32
 
-export LINUX QEMU CROSS_COMPILE BUSYBOX SIGNOFF
+export KERNEL LINUX QEMU CROSS_COMPILE BUSYBOX SIGNOFF
 
 help:
 	@echo 'make run         boot the patched kernel in QEMU: a tour, then a shell'
@@ -53,6 +58,7 @@ help:
 	@echo
 	@echo 'Variables, on the command line or in the environment:'
 	@echo '  BITS=32                      make run boots 32-bit RISC-V (64)'
+	@echo '  KERNEL=distro                make test and make soak use a kernel as a distribution has it (rv64)'
 	@echo '  LINUX=/path/to/linux-6.1.y   base kernel: tree or tarball (Debian'\''s linux-source-6.1)'
 	@echo '  QEMU=/path/to/qemu-system-riscv64                         (Debian'\''s, and make qemu'\''s)'
 	@echo '  BUSYBOX=/path/to/busybox     static, for riscv64          (Debian 13'\''s)'
@@ -100,8 +106,8 @@ test test-all: kernels qemu
 
 soak: tree
 	@scripts/fetch $(PARTS_64)
-	@scripts/build distro debug
-	@for config in distro debug; do scripts/initramfs build/out/$$config || exit; done
+	@scripts/build $(KERNEL) debug
+	@for config in $(KERNEL) debug; do scripts/initramfs build/out/$$config || exit; done
 	@SOAK=$(or $(SECONDS),1800) /usr/bin/python3 -B -m pytest scripts/tests/test_soak.py
 
 fuzz: tree

@@ -25,7 +25,7 @@ QEMU_MODES = BUILD / "parts/qemu/qemu-system-riscv64"
 ROMS = pathlib.Path("/usr/share/qemu")
 CPU = {"sv57": "rv64", "sv48": "rv64,sv57=off", "sv39": "rv64,sv57=off,sv48=off"}
 
-BOOT_LIMIT = 60         # seconds to the shell; it takes about two
+BOOT_LIMIT = 120        # seconds to the shell; it takes about two, ten with KUnit
 COMMAND_LIMIT = 60
 POWEROFF_LIMIT = 30
 
@@ -33,7 +33,8 @@ POWEROFF_LIMIT = 30
 FAULT = re.compile(
     r"Kernel panic|kernel BUG at|\bBUG: |\bWARNING: |\bOops\b|Unable to handle kernel"
     r"|KASAN:|UBSAN:|kmemleak: \d+ new|possible (circular|recursive|irq) .*lock"
-    r"|INFO: (task|rcu|trying to register|lockdep is turned off)|rcu: INFO|soft lockup|bad page|Bad page|unhandled signal")
+    r"|INFO: (task|rcu|trying to register|lockdep is turned off)|rcu: INFO|soft lockup|bad page|Bad page"
+    r"|unhandled signal")
 # Tests in the kernel say when they provoke one.
 EXPECTED = re.compile(r"(?:execmem_kunit|hotplug_range|module_features): (begin|end) expected (?:warning|report)")
 # What CONFIG_PRINTK_TIME has in front of what the kernel says

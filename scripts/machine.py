@@ -20,6 +20,8 @@ PARTS = BUILD / "parts"
 # are built with the same compiler.
 CROSS = os.environ.get("CROSS_COMPILE") or "riscv64-linux-gnu-"
 QEMU = os.environ.get("QEMU")
+# KERNEL= says on which configuration most tests run.
+KERNEL = os.environ.get("KERNEL") or "rv64"
 BUSYBOX = os.environ.get("BUSYBOX")
 
 

@@ -20,6 +20,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent.parent))
 from guest import Guest, GuestError     # noqa: E402
 from ktap import Ktap                   # noqa: E402
 from lib import BUILD                   # noqa: E402
+from machine import KERNEL              # noqa: E402
 
 
 class Report:
@@ -165,7 +166,7 @@ def report():
     return REPORT
 
 
-def boot_guest(request, title, name, config="distro", **options):
+def boot_guest(request, title, name, config=KERNEL, **options):
     """Boot a guest for the fixture or the test whose request it is. When that ends, whichever
     tests were selected, the guest is checked and powered off."""
     REPORT.heading(f"Boot: {title}")

@@ -15,7 +15,6 @@ def test_relocs(start, config, append):
     boot = start(f"{config}, 2 harts, relocations, {append}", f"relocs-{config}-{append}", config=config, harts=2,
                  append=append)
     boot.suite("relocs", 60)
-    boot.end()
 
 
 @pytest.mark.parametrize("config, append", MACHINES)
@@ -27,4 +26,3 @@ def test_proportional(report, start, config, append):
     small, large = (int(re.search(rf"section insmod {count} functions (\d+)", text)[1]) for count in (5000, 20000))
     report.check(large < small * PROPORTIONAL, "a module of 20,000 functions takes as many instructions for each"
                  f" as one of 5,000: {large / 20000:,.0f}, {small / 5000:,.0f}", f"{large / small:.1f} times as many")
-    boot.end()

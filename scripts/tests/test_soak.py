@@ -5,9 +5,11 @@ import os
 
 import pytest
 
+from machine import KERNEL
+
 # `make soak` says how long, and has it on the kernel that watches, too.
 SECONDS = int(os.environ.get("SOAK", 120))
-CONFIGS = ["distro", "debug"] if "SOAK" in os.environ else ["distro"]
+CONFIGS = [KERNEL, "debug"] if "SOAK" in os.environ else [KERNEL]
 
 
 @pytest.mark.parametrize("config", CONFIGS)

@@ -5,6 +5,8 @@ import re
 
 import pytest
 
+from machine import KERNEL
+
 # ftracetest cases that cannot run here, and why.
 NOT_HERE = {
     "kprobe_args_string.tc": "it has no register names for riscv",
@@ -13,6 +15,11 @@ NOT_HERE = {
     "kprobe_non_uniq_symbol.tc": "the kernel has no two functions of the name it wants",
     "probepoint.tc": "it probes an instruction that 6.1 on riscv refuses, unpatched too",
 }
+if KERNEL == "rv64":
+    NOT_HERE |= {
+        "kprobe_ftrace.tc": "the function tracer is off",
+        "uprobe_syntax_errors.tc": "uprobes are off",
+    }
 
 
 @pytest.mark.parametrize("rox", [1, 0])
