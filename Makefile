@@ -119,7 +119,7 @@ fuzz: tree
 
 deb: tree
 	@scripts/setup deb
-	@scripts/build --deb distro
+	@scripts/build --deb debian
 
 debian: deb
 	@scripts/setup debian
