@@ -127,7 +127,8 @@ distro_only = pytest.mark.skipif(KERNEL != "distro", reason="`make test KERNEL=d
 @pytest.mark.parametrize("config, rox, least", [
     pytest.param("distro", 1, 200, marks=distro_only),
     pytest.param("distro", 0, 200, marks=distro_only),
-    ("debug", 1, 30),
+    pytest.param("debug", 1, 30, marks=pytest.mark.skip(
+        reason="virt_addr_valid() of the base warns of work and timers in module data, such as nf_conntrack's")),
 ])
 def test_all(report, start, config, rox, least):
     lockdep = config == "debug"
