@@ -90,8 +90,8 @@ static DEFINE_MUTEX(execmem_grow_mutex);
 
 /*
  * The block that nobody uses and that stays nevertheless; NULL if there is none.
- * There is never a second one: a block is added to take a piece of it, and when
- * another one becomes unused, one of the two is freed.
+ * There is never a second one: when a block becomes unused, or has been added and
+ * nobody takes a piece of it, one of the two is freed.
  */
 static struct execmem_area *execmem_unused;
 
@@ -300,6 +300,29 @@ static struct execmem_area *execmem_take_piece(size_t size, struct execmem_area 
 	return area;
 }
 
+/* One of two unused blocks is freed: return it, and keep the better one */
+static struct execmem_area *execmem_keep(struct execmem_area *block)
+{
+	if (block->used != PMD_SIZE)
+		return block;
+
+	if (!execmem_unused || execmem_unused->flags & EXECMEM_AREA_SMALL_PAGES)
+		swap(block, execmem_unused);
+
+	return block;
+}
+
+/* Keep a block that nobody has taken a piece of, or free it: rare, so with the mutex held */
+static void execmem_drop(struct execmem_area *block)
+{
+	block = execmem_keep(block);
+	if (!block)
+		return;
+
+	execmem_cache_del(block);
+	execmem_block_free(block);
+}
+
 /**
  * execmem_cache_take - take a piece of a block
  * @size: bytes wanted, not more than %EXECMEM_MAX_SIZE
@@ -331,26 +354,16 @@ struct execmem_area *execmem_cache_take(size_t size, struct execmem_area *spare)
 			execmem_block_alloc(PAGE_ALIGN(size), false);
 		mutex_lock(&execmem_mutex);
 
-		if (block) {
+		if (block)
 			execmem_cache_add(block);
-			area = execmem_take_piece(size, spare);
-		}
+		/* A piece that was freed meanwhile may fit better, or be all there is */
+		area = execmem_take_piece(size, spare);
+		if (block && execmem_is_unused(block))
+			execmem_drop(block);
 	}
 	mutex_unlock(&execmem_grow_mutex);
 
 	return area;
-}
-
-/* One of two unused blocks is freed: return it, and keep the better one */
-static struct execmem_area *execmem_keep(struct execmem_area *block)
-{
-	if (block->used != PMD_SIZE)
-		return block;
-
-	if (!execmem_unused || execmem_unused->flags & EXECMEM_AREA_SMALL_PAGES)
-		swap(block, execmem_unused);
-
-	return block;
 }
 
 /**
@@ -368,6 +381,8 @@ void execmem_cache_give(struct execmem_area *area)
 
 	kmemleak_free((void *)start);
 	execmem_fill(start, end - start);
+	/* While the block is sure to be mapped: it may be freed as soon as it is unused */
+	flush_icache_range(start, end);
 
 	area = execmem_areas_give(&execmem_areas, area);
 	if (execmem_is_unused(area))
@@ -375,9 +390,6 @@ void execmem_cache_give(struct execmem_area *area)
 	if (block)
 		execmem_cache_del(block);
 	mutex_unlock(&execmem_mutex);
-
-	/* Who takes the piece meanwhile does this too, for the code it writes */
-	flush_icache_range(start, end);
 
 	if (block)
 		execmem_block_free(block);

@@ -36,6 +36,7 @@
 #include <linux/execmem.h>
 #include <linux/init.h>
 #include <linux/irqflags.h>
+#include <linux/kmemleak.h>
 #include <linux/kprobes.h>
 #include <linux/kernel.h>
 #include <linux/minmax.h>
@@ -89,6 +90,8 @@ void __init poking_init(void)
 
 	if (!mm)
 		panic("No memory to write to kernel text\n");
+	/* It stays, but nothing points to it: satp has the number of a page */
+	kmemleak_not_leak(mm);
 
 	alias_satp = virt_to_pfn(mm->pgd) | satp_mode;
 	if (apply_to_page_range(mm, ALIAS_ADDR, ALIAS_PAGES * PAGE_SIZE,
