@@ -1,13 +1,13 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""Runs the tests, each file of scripts/tests in a process of its own, two at a time.
+"""Runs the tests, each file of scripts/tests in a process of its own, one after the other.
 
 test.py [--all] [FILE...]: without files, all of them. --all is what `make test-all` runs:
 tests that `make test` has no time for, and skips.
 
-A guest waits for timers, for RCU and for slots of PCI half of its time, and another one uses
-the processors meanwhile. What a file prints comes when it is done; the last lines are how
-long each took, and the sum: "N passed, M failed".
+The guests of one file keep two processors busy: with two files at a time, tests ran into their
+limits. What a file prints comes when it is done; the last lines are how long each took, and the
+sum: "N passed, M failed".
 """
 
 import json
@@ -27,7 +27,7 @@ TIMES = BUILD / "test-times.json"
 # Before there is such a file
 LONGEST = ["test_debug", "test_modules", "test_virtio_mem", "test_device_memory", "test_rv32", "test_users",
            "test_hotplug", "test_suites", "test_hotremove"]
-SIDE_BY_SIDE = 2
+SIDE_BY_SIDE = 1
 
 
 class Run:
@@ -91,7 +91,7 @@ def main():
             run.end()
         die("interrupted")
     write_file(TIMES, json.dumps({**times, **{name: round(seconds) for name, seconds in taken.items()}}).encode())
-    print("Minutes that each file took beside another:")
+    print("Minutes that each file took:")
     for name, seconds in sorted(taken.items(), key=lambda pair: -pair[1]):
         print(f"  {duration(seconds):>6}  {name}")
     passed, failed, skipped = total

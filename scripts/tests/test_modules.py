@@ -127,11 +127,11 @@ distro_only = pytest.mark.skipif(KERNEL != "distro", reason="`make test KERNEL=d
 @pytest.mark.parametrize("config, rox, least", [
     pytest.param("distro", 1, 200, marks=distro_only),
     pytest.param("distro", 0, 200, marks=distro_only),
-    pytest.param("debug", 1, 30, marks=pytest.mark.skip(
+    pytest.param("debug-modules", 1, 30, marks=pytest.mark.skip(
         reason="virt_addr_valid() of the base warns of work and timers in module data, such as nf_conntrack's")),
 ])
 def test_all(report, start, config, rox, least):
-    lockdep = config == "debug"
+    lockdep = config == "debug-modules"
     boot = start(f"{config}, 4 harts, all modules, execmem.rox={rox}", f"modules-{config}-{rox}", config=config,
                  memory="2G", boot_limit=300, initramfs=with_modules(config),
                  append=f"rcupdate.rcu_expedited=1 execmem.rox={rox}")
@@ -157,7 +157,7 @@ def test_all(report, start, config, rox, least):
 @distro_only
 def test_lists(report):
     """A module in a list that no configuration builds any more has to go from the list."""
-    built = {path.stem.replace("-", "_") for config in ("distro", "debug")
+    built = {path.stem.replace("-", "_") for config in ("distro", "debug-modules")
              for path in (BUILD / f"guest/{config}/installed").rglob("*.ko")}
     unknown = (set(NOT_LOADED) | set(NOT_UNLOADED) | set(PARAMETERS)) - built
     report.check(not unknown, "every module that has an exception is built", " ".join(sorted(unknown)))

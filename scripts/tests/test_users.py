@@ -4,6 +4,7 @@
 import pytest
 
 from conftest import boot_guest
+from machine import KERNEL
 from test_seen import cache_blocks, more_than_tail
 
 
@@ -35,6 +36,11 @@ def test_placement(boot):
 
 def test_features(boot):
     boot.suite("features", LIMIT)
+
+
+@pytest.mark.skipif(KERNEL != "distro", reason="the lean kernel takes no hart offline")
+def test_offline(boot):
+    boot.suite("offline", LIMIT)
 
 
 def test_wx(boot):
