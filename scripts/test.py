@@ -10,7 +10,6 @@ limits. What a file prints comes when it is done; the last lines are how long ea
 sum: "N passed, M failed".
 """
 
-import json
 import os
 import re
 import subprocess
@@ -19,15 +18,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from lib import BUILD, TOP, Progress, die, write_file
+from lib import TOP, Progress, die
 
 TESTS = TOP / "scripts/tests"
-# How long each file took when it was last run: the longest begins.
-TIMES = BUILD / "test-times.json"
-# Before there is such a file
-LONGEST = ["test_debug", "test_modules", "test_virtio_mem", "test_device_memory", "test_rv32", "test_users",
-           "test_hotplug", "test_suites", "test_hotremove"]
-SIDE_BY_SIDE = 1
 
 
 class Run:
@@ -67,30 +60,20 @@ def main():
         if not path.is_file():
             die(f"there is no {path}: give files of scripts/tests, or none")
     environment = {**os.environ, "TEST_ALL": "1" if everything else ""}
-    times = json.loads(TIMES.read_text()) if TIMES.exists() else {}
-
-    def length(path):
-        return times.get(path.stem, 1000 - LONGEST.index(path.stem) if path.stem in LONGEST else 0)
-
-    waiting = sorted(files, key=length, reverse=True)
-    running, taken, total = [], {}, [0, 0, 0]
+    taken, total = {}, [0, 0, 0]
     progress = Progress("testing")
-    try:
-        while waiting or running:
-            while waiting and len(running) < SIDE_BY_SIDE:
-                running.append(Run(waiting.pop(0), environment))
-            for run in [run for run in running if run.process.poll() is not None]:
-                running.remove(run)
-                total = [sum(pair) for pair in zip(total, run.end())]
-                taken[run.path.stem] = run.seconds
-            progress.show(f"{' and '.join(run.path.stem for run in running)}, {len(waiting)} files wait")
-            time.sleep(0.1)
-    except KeyboardInterrupt:
-        for run in running:
+    for number, path in enumerate(files):
+        run = Run(path, environment)
+        try:
+            while run.process.poll() is None:
+                progress.show(f"{path.stem}, {len(files) - number - 1} files wait")
+                time.sleep(0.1)
+        except KeyboardInterrupt:
             run.process.wait()
             run.end()
-        die("interrupted")
-    write_file(TIMES, json.dumps({**times, **{name: round(seconds) for name, seconds in taken.items()}}).encode())
+            die("interrupted")
+        total = [sum(pair) for pair in zip(total, run.end())]
+        taken[path.stem] = run.seconds
     print("Minutes that each file took:")
     for name, seconds in sorted(taken.items(), key=lambda pair: -pair[1]):
         print(f"  {duration(seconds):>6}  {name}")
