@@ -241,7 +241,7 @@ def pytest_keyboard_interrupt(excinfo):
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session, exitstatus):
-    if exitstatus == pytest.ExitCode.OK and (REPORT.failed or not REPORT.passed):
+    if exitstatus == pytest.ExitCode.OK and (REPORT.failed or not REPORT.count()):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
