@@ -12,9 +12,11 @@
 #include <linux/init.h>
 #include <linux/jump_label.h>
 #include <linux/kallsyms.h>
+#include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
 #include <linux/percpu.h>
+#include <linux/slab.h>
 #include <linux/spinlock.h>
 #include <linux/static_call.h>
 #include <linux/uaccess.h>
@@ -189,8 +191,27 @@ static __always_inline bool static_call_changes(void)
 	return good;
 }
 
+/* Alone in its section, which the assembler may begin with a symbol of its own */
+static noinline __section(".text.alone") int named_alone(int value)
+{
+	return value + 1;
+}
+
+/* Whether addresses of this module, which the direct map does not have, are told from others */
+static bool direct_map_is_known(void)
+{
+	void *buffer = kmalloc(1, GFP_KERNEL);
+	bool good = buffer && virt_addr_valid(buffer) && !virt_addr_valid(named_data) &&
+		    !virt_addr_valid(named_rodata) && !virt_addr_valid(named_alone);
+
+	kfree(buffer);
+	return good;
+}
+
 static __always_inline void check_all(const char *where)
 {
+	check(named_alone(named_data[0]) == 6, "call of another section", where);
+	check(direct_map_is_known(), "virt_addr_valid()", where);
 	check(keys_switch(), "static keys", where);
 	check(static_call_changes(), "static call", where);
 	check(locks_work(), "static locks", where);
@@ -207,6 +228,7 @@ static __always_inline void check_all(const char *where)
 	check(named(named_after_init, "named_after_init", sizeof(named_after_init)),
 	      "name of .data..ro_after_init", where);
 	check(named(module_features_add, "module_features_add", 2), "name of .text", where);
+	check(named(named_alone, "named_alone", 2), "name of .text.alone", where);
 }
 
 static int failed_get(char *buffer, const struct kernel_param *kp)
