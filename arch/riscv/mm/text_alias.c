@@ -26,9 +26,9 @@
  *
  * The text that is written may be that of any function of the kernel. Between
  * the first store and the fence.i, this hart may fetch a mixture of old and new
- * instructions from it. For as long, it executes text_alias_write_pages() only, which calls
- * nothing: the function tracer, kprobes and sanitizers stay out of it. That is
- * also why the lock is an arch_spinlock_t.
+ * instructions from it. For as long, it executes text_alias_write_pages() only,
+ * which calls nothing: the function tracer, kprobes and sanitizers stay out of
+ * it. That is also why the lock is an arch_spinlock_t.
  */
 
 #include <linux/cacheflush.h>

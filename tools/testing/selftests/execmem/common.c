@@ -447,6 +447,20 @@ static int sys_bpf(enum bpf_cmd cmd, union bpf_attr *attr, const char *what)
 	return ret;
 }
 
+int bpf_map(enum bpf_map_type type, size_t value_size, size_t entries, unsigned int flags)
+{
+	union bpf_attr attr = {
+		.map_type = type,
+		.key_size = sizeof(uint32_t),
+		.value_size = value_size,
+		.max_entries = entries,
+		.map_flags = flags,
+	};
+	int fd = syscall(SYS_bpf, BPF_MAP_CREATE, &attr, sizeof(attr));
+
+	return fd < 0 ? -errno : fd;
+}
+
 int bpf_load_insns(enum bpf_prog_type type, const struct bpf_insn *insns, size_t nr)
 {
 	union bpf_attr attr = {

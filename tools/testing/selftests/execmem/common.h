@@ -152,6 +152,8 @@ int kprobe_attach(const char *function);
 unsigned long kprobe_hits(int fd);
 
 /* Returns a file descriptor or a negative errno. */
+/* The file descriptor of a map whose keys are 32 bits, or a negative errno */
+int bpf_map(enum bpf_map_type type, size_t value_size, size_t entries, unsigned int flags);
 int bpf_load_insns(enum bpf_prog_type type, const struct bpf_insn *insns, size_t nr);
 /* A BPF program that calls a helper and returns @value. */
 int bpf_load(int value);

@@ -36,7 +36,7 @@
 static bool features_work(void)
 {
 	char *failed = read_file(PARAMETERS(FEATURES, "failed"));
-	bool good = !*failed;
+	bool good = *failed == '\n';
 	char *line, *rest = failed;
 
 	while ((line = strsep(&rest, "\n")) && *line)
@@ -155,7 +155,8 @@ static int load_counter(int map)
 		/* r6 = value of the tracepoint's argument */
 		{ .code = BPF_LDX | BPF_MEM | BPF_DW, .dst_reg = BPF_REG_6, .src_reg = BPF_REG_1 },
 		{ .code = BPF_ST | BPF_MEM | BPF_W, .dst_reg = BPF_REG_10, .off = -4 },
-		{ .code = BPF_ALU64 | BPF_MOV | BPF_X, .dst_reg = BPF_REG_2, .src_reg = BPF_REG_10 },
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_X, .dst_reg = BPF_REG_2,
+		  .src_reg = BPF_REG_10 },
 		{ .code = BPF_ALU64 | BPF_ADD | BPF_K, .dst_reg = BPF_REG_2, .imm = -4 },
 		{ .code = BPF_LD | BPF_DW | BPF_IMM, .dst_reg = BPF_REG_1,
 		  .src_reg = BPF_PSEUDO_MAP_FD, .imm = map },
@@ -178,18 +179,13 @@ static int load_counter(int map)
 /* A raw tracepoint takes a reference of the module, and has to give it back. */
 static void test_raw_tracepoint(void)
 {
-	union bpf_attr attr = {
-		.map_type = BPF_MAP_TYPE_ARRAY,
-		.key_size = sizeof(uint32_t),
-		.value_size = sizeof(uint64_t),
-		.max_entries = 1,
-	};
-	int map = syscall(SYS_bpf, BPF_MAP_CREATE, &attr, sizeof(attr));
+	int map = bpf_map(BPF_MAP_TYPE_ARRAY, sizeof(uint64_t), 1, 0);
+	union bpf_attr attr;
 	int prog, link, err, second;
 	long hits;
 
 	if (map < 0)
-		die("BPF map: %s", strerror(errno));
+		die("BPF map: %s", strerror(-map));
 	prog = load_counter(map);
 	module_load(FEATURES_KO);
 

@@ -136,16 +136,7 @@ static void test_others(void)
 /* One that can be mapped always comes from vmalloc: a page more than @pages. */
 static int create_map(size_t pages)
 {
-	union bpf_attr attr = {
-		.map_type = BPF_MAP_TYPE_ARRAY,
-		.key_size = sizeof(int),
-		.value_size = PAGE_SIZE,
-		.max_entries = pages,
-		.map_flags = BPF_F_MMAPABLE,
-	};
-	int fd = syscall(SYS_bpf, BPF_MAP_CREATE, &attr, sizeof(attr));
-
-	return fd < 0 ? -errno : fd;
+	return bpf_map(BPF_MAP_TYPE_ARRAY, PAGE_SIZE, pages, BPF_F_MMAPABLE);
 }
 
 /* All share the vmalloc space: fill what the images have left of it. */

@@ -64,13 +64,7 @@ static void test_subprogram(void)
 
 static void test_tail_call(void)
 {
-	union bpf_attr attr = {
-		.map_type = BPF_MAP_TYPE_PROG_ARRAY,
-		.key_size = sizeof(uint32_t),
-		.value_size = sizeof(uint32_t),
-		.max_entries = 1,
-	};
-	int map = syscall(SYS_bpf, BPF_MAP_CREATE, &attr, sizeof(attr));
+	int map = bpf_map(BPF_MAP_TYPE_PROG_ARRAY, sizeof(uint32_t), 1, 0);
 	const struct bpf_insn insns[] = {
 		{ .code = BPF_LD | BPF_DW | BPF_IMM, .dst_reg = BPF_REG_2,
 		  .src_reg = BPF_PSEUDO_MAP_FD, .imm = map },
@@ -81,11 +75,12 @@ static void test_tail_call(void)
 		EXIT,
 	};
 	uint32_t key = 0, target;
+	union bpf_attr attr;
 	unsigned int without;
 	int fd;
 
 	if (map < 0)
-		die("BPF map: %s", strerror(errno));
+		die("BPF map: %s", strerror(-map));
 	fd = load_program(insns, ARRAY_SIZE(insns));
 	without = bpf_run(fd);
 

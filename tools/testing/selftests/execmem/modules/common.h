@@ -7,6 +7,8 @@
 
 #include <linux/kernel.h>
 #include <linux/kprobes.h>
+#include <linux/moduleparam.h>
+#include <linux/sysfs.h>
 #include <linux/uaccess.h>
 
 /* Instructions of execmem_bench to put kprobes on */
@@ -42,5 +44,17 @@ static inline int read_two_numbers(const char __user *buf, size_t count, u64 *fi
 
 	return sscanf(text, "%llu %llu", first, second) == 2 ? 0 : -EINVAL;
 }
+
+/* The value of a parameter whose argument is an int function(void): what that returns now */
+static inline int answer_get(char *buffer, const struct kernel_param *kp)
+{
+	int (*function)(void) = kp->arg;
+
+	return sysfs_emit(buffer, "%d\n", function());
+}
+
+static const struct kernel_param_ops __maybe_unused answer_ops = {
+	.get = answer_get,
+};
 
 #endif /* SELFTESTS_EXECMEM_MODULES_COMMON_H */

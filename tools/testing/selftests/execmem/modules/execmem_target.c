@@ -9,6 +9,8 @@
  */
 #include <linux/module.h>
 
+#include "common.h"
+
 /* Large enough not to end up in the small-data sections. */
 static const int constant[] = { 3, 1, 7, 1 };
 static int variable[] = { 1, 2, 1, 1 };
@@ -26,16 +28,7 @@ static noinline int execmem_target_answer(void)
 	return product;
 }
 
-static int answer_get(char *buffer, const struct kernel_param *kp)
-{
-	return sysfs_emit(buffer, "%d\n", execmem_target_answer());
-}
-
-static const struct kernel_param_ops answer_ops = {
-	.get = answer_get,
-};
-
-module_param_cb(answer, &answer_ops, NULL, 0444);
+module_param_cb(answer, &answer_ops, execmem_target_answer, 0444);
 MODULE_PARM_DESC(answer, "Computed by the module's text on every read");
 
 static int __init execmem_target_init(void)

@@ -8,6 +8,8 @@
 #include <linux/module.h>
 #include <linux/stringify.h>
 
+#include "common.h"
+
 long kprobe_break_text(long value);
 
 #ifdef CONFIG_DEBUG_BUGVERBOSE
@@ -31,16 +33,12 @@ asm(".text\n"
 	".balign 4\n"
 	".popsection\n");
 
-static int answer_get(char *buffer, const struct kernel_param *kp)
+static int kprobe_break_answer(void)
 {
-	return sysfs_emit(buffer, "%ld\n", kprobe_break_text(41));
+	return kprobe_break_text(41);
 }
 
-static const struct kernel_param_ops answer_ops = {
-	.get = answer_get,
-};
-
-module_param_cb(answer, &answer_ops, NULL, 0444);
+module_param_cb(answer, &answer_ops, kprobe_break_answer, 0444);
 MODULE_PARM_DESC(answer, "42 if the ebreak is its own");
 
 MODULE_DESCRIPTION("An ebreak where a probe was");

@@ -6,7 +6,7 @@
  *
  * Each check runs twice: in init text while the module is loaded, and in core text
  * whenever the parameter "failed" is read. That file has the names of the checks that
- * failed so far, one in a line, and is empty if all is well.
+ * failed so far, one in a line, and an empty line if none did.
  */
 #include <linux/bug.h>
 #include <linux/init.h>
@@ -58,26 +58,22 @@ static void check(bool good, const char *what, const char *where)
 	size_t used = strlen(failed);
 
 	if (!good)
-		scnprintf(failed + used, sizeof(failed) - used, "%s, in %s text\n", what, where);
+		scnprintf(failed + used, sizeof(failed) - used, "%s%s, in %s text",
+			  used ? "\n" : "", what, where);
 }
 
 /* Whether the kernel says of an address that an object of @size bytes begins there */
 static bool named(const void *addr, const char *name, size_t size)
 {
-	char text[KSYM_SYMBOL_LEN], *rest;
+	char text[KSYM_SYMBOL_LEN], symbol[64], module[64];
 	unsigned long said;
 
 	sprint_symbol(text, (unsigned long)addr);
-	rest = strstr(text, "+0x0/0x");
-	if (!rest)
-		return false;
-	*rest = 0;
-	said = simple_strtoul(rest + strlen("+0x0/"), &rest, 16);
-	if (strcmp(text, name) || said < size || strcmp(rest, " [module_features]")) {
-		pr_err("module_features: %s is called %s, with %lu bytes, %s\n", name, text, said, rest);
-		return false;
-	}
-	return true;
+	if (sscanf(text, "%63[^+]+0x0/0x%lx [%63s", symbol, &said, module) == 3 &&
+	    !strcmp(symbol, name) && said >= size && !strcmp(module, "module_features]"))
+		return true;
+	pr_err("module_features: %s is called %s\n", name, text);
+	return false;
 }
 
 static int call_one(void)
@@ -133,7 +129,7 @@ static __always_inline bool warn_returns(void)
 
 static __always_inline bool locks_work(void)
 {
-	spinlock_t *lock;
+	spinlock_t *lock;	/* this CPU's, guards nothing */
 
 	mutex_lock(&static_mutex);
 	spin_lock(&static_spinlock);
@@ -197,12 +193,12 @@ static noinline __section(".text.alone") int named_alone(int value)
 	return value + 1;
 }
 
-/* Whether addresses of this module, which the direct map does not have, are told from others */
+/* Whether addresses of this module's data, which the direct map does not have, are told from others */
 static bool direct_map_is_known(void)
 {
 	void *buffer = kmalloc(1, GFP_KERNEL);
 	bool good = buffer && virt_addr_valid(buffer) && !virt_addr_valid(named_data) &&
-		    !virt_addr_valid(named_rodata) && !virt_addr_valid(named_alone);
+		    !virt_addr_valid(named_rodata);
 
 	kfree(buffer);
 	return good;
@@ -234,7 +230,7 @@ static __always_inline void check_all(const char *where)
 static int failed_get(char *buffer, const struct kernel_param *kp)
 {
 	check_all("core");
-	return sysfs_emit(buffer, "%s", failed);
+	return sysfs_emit(buffer, "%s\n", failed);
 }
 
 static const struct kernel_param_ops failed_ops = {

@@ -4,20 +4,15 @@
  */
 #include <linux/module.h>
 
+#include "common.h"
 #include "module_features.h"
 
-static int answer_get(char *buffer, const struct kernel_param *kp)
+static int module_features_user_answer(void)
 {
-	int answer = module_features_add(module_features_exported[0], module_features_exported[1]);
-
-	return sysfs_emit(buffer, "%d\n", answer);
+	return module_features_add(module_features_exported[0], module_features_exported[1]);
 }
 
-static const struct kernel_param_ops answer_ops = {
-	.get = answer_get,
-};
-
-module_param_cb(answer, &answer_ops, NULL, 0444);
+module_param_cb(answer, &answer_ops, module_features_user_answer, 0444);
 MODULE_PARM_DESC(answer, "Computed by the other module's text from its data");
 
 MODULE_DESCRIPTION("A module that uses what another one exports");

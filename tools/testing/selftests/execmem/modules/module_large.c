@@ -4,36 +4,33 @@
  */
 #include <linux/module.h>
 
+#include "common.h"
+
 int module_large_first(int value);
-int module_large_last(int value);
 
 /* Calls from one end to the other are out of reach of a single jump instruction */
 asm(".pushsection .text\n"
-    ".globl module_large_first\n"
-    ".type module_large_first, @function\n"
-    "module_large_first:\n"
-    "	addi	a0, a0, 1\n"
-    "	tail	module_large_last\n"
-    ".size module_large_first, . - module_large_first\n"
-    "	.fill	0x100000, 4, 0x00000013\n"	/* nop */
-    ".globl module_large_last\n"
-    ".type module_large_last, @function\n"
-    "module_large_last:\n"
-    "	slli	a0, a0, 1\n"
-    "	ret\n"
-    ".size module_large_last, . - module_large_last\n"
-    ".popsection\n");
+	".globl module_large_first\n"
+	".type module_large_first, @function\n"
+	"module_large_first:\n"
+	"	addi	a0, a0, 1\n"
+	"	tail	module_large_last\n"
+	".size module_large_first, . - module_large_first\n"
+	"	.fill	0x100000, 4, 0x00000013\n"	/* nop */
+	".globl module_large_last\n"
+	".type module_large_last, @function\n"
+	"module_large_last:\n"
+	"	slli	a0, a0, 1\n"
+	"	ret\n"
+	".size module_large_last, . - module_large_last\n"
+	".popsection\n");
 
-static int answer_get(char *buffer, const struct kernel_param *kp)
+static int module_large_answer(void)
 {
-	return sysfs_emit(buffer, "%d\n", module_large_first(20));
+	return module_large_first(20);
 }
 
-static const struct kernel_param_ops answer_ops = {
-	.get = answer_get,
-};
-
-module_param_cb(answer, &answer_ops, NULL, 0444);
+module_param_cb(answer, &answer_ops, module_large_answer, 0444);
 MODULE_PARM_DESC(answer, "Computed by both ends of the text");
 
 MODULE_DESCRIPTION("A module with more text than a large page holds");
