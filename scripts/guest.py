@@ -179,10 +179,19 @@ class Guest:
             # What QEMU said, which is why.
             self.child.expect([pexpect.EOF, pexpect.TIMEOUT], timeout=1)
             self.give_up(f"{error}: {self.tail(1)[0]}")
+        self.have_shell(limit)
+
+    def have_shell(self, limit):
         self.get_shell(limit)
         # The shell's own echo and prompts would mix with what commands print.
         self.child.send("stty -echo; PS1=; PS2=\n")
         self.run("true")
+
+    def kexec(self, command, limit=BOOT_LIMIT):
+        """Run a command that starts another kernel with kexec, and wait for its shell."""
+        self.boot_lines = []
+        self.child.send(f"{command}\n")
+        self.have_shell(limit)
 
     def get_shell(self, limit):
         """Wait until there is a shell on the console."""
