@@ -6,9 +6,9 @@
 .NOTPARALLEL:
 
 # The kernel configuration (scripts/config/NAME.config) on which most tests of `make test` run.
-KERNEL ?= rv64
+KERNEL ?= distro
 ifeq ($(filter rv64 distro,$(KERNEL)),)
-$(error KERNEL=$(KERNEL): give KERNEL=rv64 or KERNEL=distro)
+$(error KERNEL=$(KERNEL): give KERNEL=distro or KERNEL=rv64)
 endif
 # All that it boots.
 CONFIGS := $(sort rv64 $(KERNEL)) debug nomodules rv32
@@ -38,7 +38,7 @@ export KERNEL LINUX QEMU CROSS_COMPILE BUSYBOX SIGNOFF
 help:
 	@echo 'make run         boot the patched kernel in QEMU: a tour, then a shell'
 	@echo 'make test        build and boot everything, prove that it works'
-	@echo 'make test-all    the same, and what it skips: hmm-tests with Sv48'
+	@echo 'make test-all    the same, and what it has no time for: more without the cache'
 	@echo 'make soak        load and unload at random, half an hour on each of two kernels; memory hotplug'
 	@echo 'make fuzz        have libFuzzer choose the operations on the records of executable memory'
 	@echo 'make bench       what executable memory costs, here and in other kernels -> README.md'
@@ -58,7 +58,7 @@ help:
 	@echo
 	@echo 'Variables, on the command line or in the environment:'
 	@echo '  BITS=32                      make run boots 32-bit RISC-V (64)'
-	@echo '  KERNEL=distro                make test and make soak use a kernel as a distribution has it (rv64)'
+	@echo '  KERNEL=rv64                  make test and make soak use the lean kernel        (distro)'
 	@echo '  LINUX=/path/to/linux-6.1.y   base kernel: tree or tarball (Debian'\''s linux-source-6.1)'
 	@echo '  QEMU=/path/to/qemu-system-riscv64                         (Debian'\''s, and make qemu'\''s)'
 	@echo '  BUSYBOX=/path/to/busybox     static, for riscv64          (Debian 13'\''s)'
@@ -88,9 +88,6 @@ series: tree
 kernel: tree
 	@scripts/build rv$(BITS)
 
-kernels: tree
-	@scripts/build $(CONFIGS)
-
 run: kernel parts
 	@scripts/initramfs build/out/rv$(BITS)
 	@scripts/run.py rv$(BITS)
@@ -99,7 +96,8 @@ qemu:
 	@scripts/setup qemu
 	@scripts/fetch qemu
 
-test test-all: kernels qemu
+test test-all: tree qemu
+	@scripts/build $(CONFIGS)
 	@scripts/fetch busybox opensbi rv32
 	@for config in $(CONFIGS); do scripts/initramfs build/out/$$config || exit; done
 	@scripts/test.py $(if $(filter test-all,$@),--all)
@@ -119,7 +117,7 @@ fuzz: tree
 
 deb: tree
 	@scripts/setup deb
-	@scripts/build --deb debian
+	@scripts/build --deb distro
 
 debian: deb
 	@scripts/setup debian
@@ -163,4 +161,4 @@ check-arch: tree
 clean:
 	@rm -rf build/out build/base build/bench build/commits build/drift build/guest build/initramfs-* build/modules-* build/log build/series build/deb build/debian
 
-.PHONY: help setup parts tree refresh series kernel kernels qemu run test test-all soak fuzz deb debian bench check check-sources check-commits drift check-configs check-arch clean
+.PHONY: help setup parts tree refresh series kernel qemu run test test-all soak fuzz deb debian bench check check-sources check-commits drift check-configs check-arch clean

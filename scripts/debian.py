@@ -3,7 +3,7 @@
 """Debian 13 on the patched kernel, from its package, to a login prompt under systemd.
 
 debian.py: makes build/debian/root.ext4 from what `scripts/fetch debian` and
-`scripts/build --deb debian` have made: a guest installs the packages, Debian's once and
+`scripts/build --deb distro` have made: a guest installs the packages, Debian's once and
 the kernel's whenever it is another. Then it boots the kernel that is installed there,
 logs in and shows what systemd does with it. On a terminal it ends at the login prompt;
 elsewhere it powers off, and the exit status says whether every section succeeded.
@@ -18,7 +18,7 @@ from guest import Guest, GuestError
 from lib import BUILD, Progress, die, write_file
 from tour import check, run, show, tour
 
-OUT = BUILD / "out/debian"
+OUT = BUILD / "out/distro"
 UNPACKED = BUILD / "parts/debian.ext4"
 ROOT = BUILD / "debian/root.ext4"
 IMAGE = BUILD / "debian/Image"

@@ -21,7 +21,7 @@ PARTS = BUILD / "parts"
 CROSS = os.environ.get("CROSS_COMPILE") or "riscv64-linux-gnu-"
 QEMU = os.environ.get("QEMU")
 # KERNEL= says on which configuration most tests run.
-KERNEL = os.environ.get("KERNEL") or "rv64"
+KERNEL = os.environ.get("KERNEL") or "distro"
 BUSYBOX = os.environ.get("BUSYBOX")
 
 

@@ -19,6 +19,10 @@ def boot(request):
                       memory="2G", boot_limit=LIMIT, append="kunit.enable=1 rcupdate.rcu_expedited=1")
 
 
+def test_offline(boot):
+    boot.suite("offline", LIMIT)
+
+
 def test_cycles(boot):
     boot.suite("cycles 20", LIMIT)
 

@@ -5,7 +5,9 @@ import re
 
 import pytest
 
-MACHINES = [("rv64", "execmem.rox=1"), ("rv64", "execmem.rox=0"), ("rv32", "")]
+from machine import KERNEL
+
+MACHINES = [(KERNEL, "execmem.rox=1"), (KERNEL, "execmem.rox=0"), ("rv32", "")]
 # A module of four times as many functions may take so many times as many instructions.
 PROPORTIONAL = 4.3
 

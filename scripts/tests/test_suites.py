@@ -12,17 +12,17 @@ NOT_HERE = {
     "kprobe_args_string.tc": "it has no register names for riscv",
     "kprobe_args_syntax.tc": "it has no register names for riscv",
     "kprobe_module.tc": "it needs a sample module; 'placement' probes a module of ours",
-    "kprobe_non_uniq_symbol.tc": "the kernel has no two functions of the name it wants",
     "probepoint.tc": "it probes an instruction that 6.1 on riscv refuses, unpatched too",
 }
 if KERNEL == "rv64":
     NOT_HERE |= {
         "kprobe_ftrace.tc": "the function tracer is off",
+        "kprobe_non_uniq_symbol.tc": "the kernel has no two functions of the name it wants",
         "uprobe_syntax_errors.tc": "uprobes are off",
     }
 
 
-@pytest.mark.parametrize("rox", [1, 0])
+@pytest.mark.parametrize("rox", [1, pytest.param(0, marks=pytest.mark.test_all)])
 def test_bpf(start, rox):
     """lib/test_bpf.c, all of its groups."""
     # One hart: it loads a hundred thousand programs one after the other.
