@@ -38,7 +38,7 @@ export KERNEL LINUX QEMU CROSS_COMPILE BUSYBOX SIGNOFF
 help:
 	@echo 'make run         boot the patched kernel in QEMU: a tour, then a shell'
 	@echo 'make test        build and boot everything, prove that it works'
-	@echo 'make test-all    the same, and what it has no time for: more without the cache'
+	@echo 'make test-all    the same, and what it has no time for: a kernel for one hart, more without the cache'
 	@echo 'make soak        load and unload at random, half an hour on each of two kernels; memory hotplug'
 	@echo 'make fuzz        have libFuzzer choose the operations on the records of executable memory'
 	@echo 'make bench       what executable memory costs, here and in other kernels -> README.md'
@@ -96,6 +96,7 @@ qemu:
 	@scripts/setup qemu
 	@scripts/fetch qemu
 
+test-all: CONFIGS += up
 test test-all: tree qemu
 	@scripts/build $(CONFIGS)
 	@scripts/fetch busybox opensbi rv32

@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A kernel for one hart, without compressed instructions and memory hotplug."""
+
+import pytest
+
+from conftest import boot_guest
+# The tests run here, too, on this module's boot.
+from test_users import (    # noqa: F401
+    LIMIT, test_boot_log, test_features, test_kunit, test_placement, test_probes, test_programs, test_wx)
+
+pytestmark = pytest.mark.test_all
+
+
+@pytest.fixture(scope="module", params=[1, 0])
+def boot(request):
+    rox = f"execmem.rox={request.param}"
+    return boot_guest(request, f"a kernel for one hart, KUnit on, {rox}", f"up-{rox}", config="up", harts=1,
+                      append=f"kunit.enable=1 {rox}")
+
+
+def test_relocs(boot):
+    boot.suite("relocs", LIMIT)
+
+
+def test_cycles(boot):
+    boot.suite("cycles 100", LIMIT)
+
+
+def test_bpf(start):
+    start("a kernel for one hart, test_bpf", "up-test_bpf", config="up", harts=1).test_bpf()
