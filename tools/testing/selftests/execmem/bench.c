@@ -23,7 +23,6 @@
  */
 #define _GNU_SOURCE
 #include <errno.h>
-#include <fcntl.h>
 #include <linux/bpf.h>
 #include <linux/membarrier.h>
 #include <stdint.h>
@@ -32,7 +31,6 @@
 #include <string.h>
 #include <sys/random.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -281,20 +279,13 @@ static const char *copy_name(unsigned int number)
 static void insert_copy(unsigned int number)
 {
 	static const char name[] = TARGET_MODULE;
-	int fd = open(TARGET_KO, O_RDONLY | O_CLOEXEC);
-	struct stat stat;
 	char *image, *at;
+	size_t size;
 
-	if (fd < 0 || fstat(fd, &stat))
-		die("open " TARGET_KO ": %s", strerror(errno));
-	image = malloc(stat.st_size);
-	if (!image || read(fd, image, stat.st_size) != stat.st_size)
-		die("read " TARGET_KO ": %s", strerror(errno));
-	close(fd);
-
-	for (at = image; (at = memmem(at, image + stat.st_size - at, name, sizeof(name))); at++)
+	image = module_read(TARGET_KO, &size);
+	for (at = image; (at = memmem(at, image + size - at, name, sizeof(name))); at++)
 		memcpy(at, copy_name(number), sizeof(name));
-	if (syscall(SYS_init_module, image, stat.st_size, ""))
+	if (syscall(SYS_init_module, image, size, ""))
 		die("insert copy %u of " TARGET_MODULE ": %s", number, strerror(errno));
 	free(image);
 }

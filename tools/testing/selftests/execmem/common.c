@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -339,6 +340,27 @@ bool have_rox(void)
 bool have_modules(void)
 {
 	return !access("/proc/modules", F_OK);
+}
+
+char *module_read(const char *path, size_t *size)
+{
+	static const char signature[] = "~Module signature appended~\n";
+	const size_t length = sizeof(signature) - 1;
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	struct stat stat;
+	char *image;
+
+	if (fd < 0 || fstat(fd, &stat))
+		die("open %s: %s", path, strerror(errno));
+	*size = stat.st_size;
+	image = malloc(*size);
+	if (!image || read(fd, image, *size) != (ssize_t)*size)
+		die("read %s: %s", path, strerror(errno));
+	close(fd);
+	/* The last bytes say that there is one. */
+	if (*size > length && !memcmp(image + *size - length, signature, length))
+		*size -= length;
+	return image;
 }
 
 int module_insert(const char *path, const char *params)

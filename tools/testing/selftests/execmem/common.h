@@ -127,6 +127,11 @@ bool have_rox(void);
 /* Whether the kernel can load modules at all. */
 bool have_modules(void);
 
+/*
+ * A module's file, to be changed and loaded with init_module(): without its signature,
+ * which is not that of a changed file. The caller frees it.
+ */
+char *module_read(const char *path, size_t *size);
 /* Returns 0 or the errno of finit_module(). */
 int module_insert(const char *path, const char *params);
 void module_load(const char *path);
@@ -151,9 +156,9 @@ int kprobe_open(const char *function, unsigned long offset);
 int kprobe_attach(const char *function);
 unsigned long kprobe_hits(int fd);
 
-/* Returns a file descriptor or a negative errno. */
-/* The file descriptor of a map whose keys are 32 bits, or a negative errno */
+/* Of a map whose keys have 32 bits. Returns a file descriptor or a negative errno. */
 int bpf_map(enum bpf_map_type type, size_t value_size, size_t entries, unsigned int flags);
+/* Returns a file descriptor or a negative errno. */
 int bpf_load_insns(enum bpf_prog_type type, const struct bpf_insn *insns, size_t nr);
 /* A BPF program that calls a helper and returns @value. */
 int bpf_load(int value);

@@ -734,7 +734,7 @@ static void main_races(unsigned int seconds, unsigned int seed)
 		if (children[i])
 			continue;
 		srandom(seed + i);
-		/* Most of the time is for what the others are to meet. */
+		/* Memory hotplug gets most of the time of the harts. */
 		if (racers[i].once != race_hotplug && nice(10) < 0)
 			die("nice: %s", strerror(errno));
 		do {

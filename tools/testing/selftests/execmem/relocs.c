@@ -55,17 +55,9 @@ struct image {
 /* A module's file, with the types that the assembler did not know */
 static struct image image_read(void)
 {
-	struct image image = {};
-	struct stat st;
-	int fd = open(KO, O_RDONLY | O_CLOEXEC);
+	struct image image;
 
-	if (fd < 0 || fstat(fd, &st))
-		die("open %s: %s", KO, strerror(errno));
-	image.size = st.st_size;
-	image.data = malloc(image.size);
-	if (!image.data || read(fd, image.data, image.size) != st.st_size)
-		die("cannot read %s", KO);
-	close(fd);
+	image.data = module_read(KO, &image.size);
 	return image;
 }
 

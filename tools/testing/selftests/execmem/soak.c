@@ -8,7 +8,6 @@
  */
 #define _GNU_SOURCE
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/random.h>
@@ -51,18 +50,9 @@ struct copy {
 static struct copy module_copy(unsigned int number)
 {
 	struct copy copy = { .name = TARGET_MODULE };
-	int fd = open(TARGET_KO, O_RDONLY | O_CLOEXEC);
-	struct stat stat;
 	char *at;
 
-	if (fd < 0 || fstat(fd, &stat))
-		die("open " TARGET_KO ": %s", strerror(errno));
-	copy.size = stat.st_size;
-	copy.image = malloc(copy.size);
-	if (!copy.image || read(fd, copy.image, copy.size) != (ssize_t)copy.size)
-		die("read " TARGET_KO ": %s", strerror(errno));
-	close(fd);
-
+	copy.image = module_read(TARGET_KO, &copy.size);
 	copy.name[sizeof(copy.name) - 2] = '0' + number;
 	for (at = copy.image;
 	     (at = memmem(at, copy.image + copy.size - at, TARGET_MODULE, sizeof(TARGET_MODULE)));

@@ -45,7 +45,7 @@ static inline int read_two_numbers(const char __user *buf, size_t count, u64 *fi
 	return sscanf(text, "%llu %llu", first, second) == 2 ? 0 : -EINVAL;
 }
 
-/* The value of a parameter whose argument is an int function(void): what that returns now */
+/* Reading the parameter calls the int function(void) in kp->arg and prints its result. */
 static inline int answer_get(char *buffer, const struct kernel_param *kp)
 {
 	int (*function)(void) = kp->arg;

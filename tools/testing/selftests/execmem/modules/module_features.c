@@ -187,26 +187,39 @@ static __always_inline bool static_call_changes(void)
 	return good;
 }
 
-/* Alone in its section, which the assembler may begin with a symbol of its own */
-static noinline __section(".text.alone") int named_alone(int value)
-{
-	return value + 1;
-}
+#ifdef CONFIG_RISCV
+int named_within(int value);
 
-/* Whether addresses of this module's data, which the direct map does not have, are told from others */
+/* 8 bytes or more, with a symbol of the assembler where the instruction set changes */
+asm(".pushsection .text\n"
+	".type named_within, @function\n"
+	"named_within:\n"
+	"	addi	a0, a0, 1\n"
+	".option push\n"
+	".option norvc\n"
+	"	addi	a0, a0, 2\n"
+	".option pop\n"
+	"	ret\n"
+	".size named_within, . - named_within\n"
+	".popsection\n");
+#endif
+
+/* Whether the direct map is told from the rest: on RISC-V, both are above PAGE_OFFSET */
 static bool direct_map_is_known(void)
 {
 	void *buffer = kmalloc(1, GFP_KERNEL);
-	bool good = buffer && virt_addr_valid(buffer) && !virt_addr_valid(named_data) &&
-		    !virt_addr_valid(named_rodata);
+	bool good = buffer && virt_addr_valid(buffer) && !virt_addr_valid(named_data);
 
+#if defined(CONFIG_RISCV) && defined(CONFIG_64BIT)
+	/* The last page for modules and programs, which the kernel's image follows */
+	good &= !virt_addr_valid(kernel_map.virt_addr - PAGE_SIZE);
+#endif
 	kfree(buffer);
 	return good;
 }
 
 static __always_inline void check_all(const char *where)
 {
-	check(named_alone(named_data[0]) == 6, "call of another section", where);
 	check(direct_map_is_known(), "virt_addr_valid()", where);
 	check(keys_switch(), "static keys", where);
 	check(static_call_changes(), "static call", where);
@@ -224,7 +237,9 @@ static __always_inline void check_all(const char *where)
 	check(named(named_after_init, "named_after_init", sizeof(named_after_init)),
 	      "name of .data..ro_after_init", where);
 	check(named(module_features_add, "module_features_add", 2), "name of .text", where);
-	check(named(named_alone, "named_alone", 2), "name of .text.alone", where);
+#ifdef CONFIG_RISCV
+	check(named(named_within, "named_within", 8), "name across a mapping symbol", where);
+#endif
 }
 
 static int failed_get(char *buffer, const struct kernel_param *kp)
