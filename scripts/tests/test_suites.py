@@ -5,21 +5,16 @@ import re
 
 import pytest
 
-from machine import KERNEL
-
 # ftracetest cases that cannot run here, and why.
 NOT_HERE = {
     "kprobe_args_string.tc": "it has no register names for riscv",
     "kprobe_args_syntax.tc": "it has no register names for riscv",
+    "kprobe_ftrace.tc": "the function tracer is off",
     "kprobe_module.tc": "it needs a sample module; 'placement' probes a module of ours",
+    "kprobe_non_uniq_symbol.tc": "the kernel has no two functions of the name it wants",
     "probepoint.tc": "it probes an instruction that 6.1 on riscv refuses, unpatched too",
+    "uprobe_syntax_errors.tc": "uprobes are off",
 }
-if KERNEL == "rv64":
-    NOT_HERE |= {
-        "kprobe_ftrace.tc": "the function tracer is off",
-        "kprobe_non_uniq_symbol.tc": "the kernel has no two functions of the name it wants",
-        "uprobe_syntax_errors.tc": "uprobes are off",
-    }
 
 
 @pytest.mark.parametrize("rox", [1, pytest.param(0, marks=pytest.mark.test_all)])
@@ -47,8 +42,9 @@ def test_vmalloc(report, start):
 
 @pytest.mark.parametrize("rox", [1, 0])
 def test_ftracetest(report, start, rox):
-    """The kprobe cases of tools/testing/selftests/ftrace."""
-    boot = start(f"2 harts, ftracetest, execmem.rox={rox}", f"ftracetest-{rox}", harts=2,
+    """The kprobe cases of tools/testing/selftests/ftrace, on the lean kernel: with
+    KPROBE_EVENTS_ON_NOTRACE they probe what the function tracer itself executes."""
+    boot = start(f"2 harts, ftracetest, execmem.rox={rox}", f"ftracetest-{rox}", config="rv64", harts=2,
                  append=f"execmem.rox={rox}")
     names = boot.guest.output("ls /ftrace/test.d/kprobe").split()
     for name in [name for name in names if name in NOT_HERE]:
