@@ -14,7 +14,6 @@
 #include "kselftest.h"
 #include "common.h"
 
-#define EXPEDITED	"/sys/kernel/rcu_expedited"
 #define CYCLES	100
 #define HITS	10
 #define CALLERS	3
@@ -304,15 +303,22 @@ static void test_irqs_on(void)
 	ksft_test_result(hits >= CYCLES, "%s\n", name);
 }
 
+/* A probe that goes waits for RCU several times, with all harts busy; one hart has no wait */
+static void expedite_rcu(const char *value)
+{
+	static const char path[] = "/sys/kernel/rcu_expedited";
+
+	if (!access(path, F_OK))
+		must_write(path, value);
+}
+
 int main(void)
 {
 	setlinebuf(stdout);
 	ksft_print_header();
 	ksft_set_plan(13);
 
-	/* A probe that goes waits for RCU several times, with all harts busy; one hart has no wait */
-	if (!access(EXPEDITED, F_OK))
-		must_write(EXPEDITED, "1");
+	expedite_rcu("1");
 	test_neighbours();
 	test_traced();
 	test_callers();
@@ -322,8 +328,7 @@ int main(void)
 	test_trap_entry();
 	test_writer();
 	test_irqs_on();
-	if (!access(EXPEDITED, F_OK))
-		must_write(EXPEDITED, "0");
+	expedite_rcu("0");
 
 	ksft_finished();
 }

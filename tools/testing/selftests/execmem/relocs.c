@@ -9,7 +9,6 @@
 #include <fcntl.h>
 #include <linux/elf.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -51,15 +50,6 @@ struct image {
 	char *data;
 	size_t size;
 };
-
-/* A module's file, with the types that the assembler did not know */
-static struct image image_read(void)
-{
-	struct image image;
-
-	image.data = module_read(KO, &image.size);
-	return image;
-}
 
 /*
  * The relocation after @from that has a type, in a section that is loaded; the
@@ -117,11 +107,16 @@ static void replace_type(const struct image *image, unsigned int from, unsigned 
 		set_type(rela, to);
 }
 
-static void image_complete(const struct image *image)
+/* A module's file, with the types that the assembler did not know */
+static struct image image_read(void)
 {
-	replace_type(image, PLT32_STANDIN, PLT32);
-	replace_type(image, SET_ULEB128_STANDIN, SET_ULEB128);
-	replace_type(image, SUB_ULEB128_STANDIN, SUB_ULEB128);
+	struct image image;
+
+	image.data = module_read(KO, &image.size);
+	replace_type(&image, PLT32_STANDIN, PLT32);
+	replace_type(&image, SET_ULEB128_STANDIN, SET_ULEB128);
+	replace_type(&image, SUB_ULEB128_STANDIN, SUB_ULEB128);
+	return image;
 }
 
 static int image_insert(const struct image *image)
@@ -211,7 +206,6 @@ static void test_fault(const struct fault *fault)
 	if (log < 0 || lseek(log, 0, SEEK_END) < 0)
 		die("/dev/kmsg: %s", strerror(errno));
 
-	image_complete(&image);
 	rela = find(&image, fault->type, fault->symbol);
 	set_type(rela, fault->new_type);
 	rela->r_addend += fault->addend;
@@ -277,7 +271,6 @@ int main(void)
 	before = stats_of("total");
 
 	image = image_read();
-	image_complete(&image);
 	err = image_insert(&image);
 	if (err)
 		ksft_print_msg("%s, see the kernel's log\n", strerror(err));
