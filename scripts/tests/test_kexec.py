@@ -37,8 +37,7 @@ def test_kexec(report, start, rox):
     guest.output("echo p:probe execmem_target_answer > /sys/kernel/tracing/kprobe_events")
     guest.output("echo 1 > /sys/kernel/tracing/events/kprobes/probe/enable")
     guest.kernel_log()
-    guest.kexec(f"show bpf 10 \"kexec /next/vmlinux /next/initramfs 'console=ttyS0 oops=panic panic=-1"
-                f" execmem.rox={rox} next'\"")
+    guest.kexec("""show bpf 10 'kexec /next/vmlinux /next/initramfs "$(cat /proc/cmdline) next"'""")
     report.check("next" in guest.output("cat /proc/cmdline").split(), "the next kernel is there")
     harts = guest.output("grep -c ^processor /proc/cpuinfo")
     report.check(harts == "4", "it has all harts", harts)
