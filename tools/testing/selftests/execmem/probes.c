@@ -280,6 +280,19 @@ static void test_writer(void)
 	free(functions);
 }
 
+/* Between a probe's handler and the probed instruction, the hart stays with its task. */
+static void test_preempt(void)
+{
+	const char *answer = "/sys/module/kprobe_resched/parameters/answer";
+	int n, kept = 0;
+
+	module_load("modules/kprobe_resched.ko");
+	for (n = 0; n < CYCLES; n++)
+		kept += read_long(answer) == 42;
+	module_unload("kprobe_resched");
+	ksft_test_result(kept == CYCLES, "a task is not preempted at a probe\n");
+}
+
 /*
  * A probe traps in the kernel, on its way to user mode too: the trap must not be
  * taken for one from there.
@@ -316,7 +329,7 @@ int main(void)
 {
 	setlinebuf(stdout);
 	ksft_print_header();
-	ksft_set_plan(13);
+	ksft_set_plan(14);
 
 	expedite_rcu("1");
 	test_neighbours();
@@ -327,6 +340,7 @@ int main(void)
 	test_end();
 	test_trap_entry();
 	test_writer();
+	test_preempt();
 	test_irqs_on();
 	expedite_rcu("0");
 
