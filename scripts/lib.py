@@ -33,7 +33,10 @@ def write_file(path, content, executable=False):
 def kernel_make(out, arch, cross, source=LINUX):
     """The command and environment that build a kernel's source in `out`, for an ARCH=
     of the kernel's and with a compiler prefix."""
-    env = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")}
+    env = {k: v for k, v in os.environ.items()
+           if k not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "LANGUAGE") and not k.startswith("LC_")}
+    # scripts/build reads the messages, and ccache keeps the objects of each locale apart.
+    env["LANG"] = "C.UTF-8"
     command = ["make", "-C", source, f"O={out}", f"ARCH={arch}", f"CROSS_COMPILE={cross}", "LOCALVERSION=",
                "KBUILD_BUILD_TIMESTAMP=Thu Jan  1 00:00:00 UTC 2026", "KBUILD_BUILD_VERSION=1",
                "KBUILD_BUILD_USER=build", "KBUILD_BUILD_HOST=localhost"]
