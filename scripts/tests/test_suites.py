@@ -5,14 +5,19 @@ import re
 
 import pytest
 
+from machine import KERNEL
+
 # ftracetest cases that cannot run here, and why.
 NOT_HERE = {
     "kprobe_args_string.tc": "it has no register names for riscv",
     "kprobe_args_syntax.tc": "it has no register names for riscv",
-    "kprobe_ftrace.tc": "the function tracer is off",
     "kprobe_module.tc": "it needs a sample module; 'placement' probes a module of ours",
     "kprobe_non_uniq_symbol.tc": "the kernel has no two functions of the name it wants",
     "probepoint.tc": "it probes an instruction that 6.1 on riscv refuses, unpatched too",
+}
+# ... and on the lean kernel
+NOT_LEAN = {
+    "kprobe_ftrace.tc": "the function tracer is off",
     "uprobe_syntax_errors.tc": "uprobes are off",
 }
 
@@ -42,14 +47,14 @@ def test_vmalloc(report, start):
 
 @pytest.mark.parametrize("rox", [1, 0])
 def test_ftracetest(report, start, rox):
-    """The kprobe cases of tools/testing/selftests/ftrace, on the lean kernel: with
-    KPROBE_EVENTS_ON_NOTRACE they probe what the function tracer itself executes."""
-    boot = start(f"2 harts, ftracetest, execmem.rox={rox}", f"ftracetest-{rox}", config="rv64", harts=2,
+    """The kprobe cases of tools/testing/selftests/ftrace."""
+    boot = start(f"2 harts, ftracetest, execmem.rox={rox}", f"ftracetest-{rox}", harts=2,
                  append=f"execmem.rox={rox}")
+    not_here = NOT_HERE | (NOT_LEAN if KERNEL == "rv64" else {})
     names = boot.guest.output("ls /ftrace/test.d/kprobe").split()
-    for name in [name for name in names if name in NOT_HERE]:
-        report.skip(f"ftracetest: {name}", NOT_HERE[name])
-    names = [name for name in names if name not in NOT_HERE]
+    for name in [name for name in names if name in not_here]:
+        report.skip(f"ftracetest: {name}", not_here[name])
+    names = [name for name in names if name not in not_here]
     cases = " ".join(f"/ftrace/test.d/kprobe/{name}" for name in names)
     boot.guest.run(f"sh /ftrace/ftracetest -k -l /tmp/ftracetest {cases}", 300)
 
