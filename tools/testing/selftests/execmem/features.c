@@ -215,6 +215,31 @@ static void test_raw_tracepoint(void)
 		ksft_print_msg("unload: %s\n", strerror(err));
 }
 
+/* What no lookup finds takes no memory: local labels, and names of instruction sets. */
+static void test_symbols(void)
+{
+	unsigned long named = 0, useless = 0;
+	char *symbols, *rest, *line;
+
+	module_load(FEATURES_KO);
+	symbols = rest = read_file("/proc/kallsyms");
+	while ((line = strsep(&rest, "\n"))) {
+		char symbol[256], module[64];
+
+		if (sscanf(line, "%*x %*c %255s [%63[^]]", symbol, module) != 2 ||
+		    strcmp(module, FEATURES))
+			continue;
+		if (!strncmp(symbol, ".L", 2) || symbol[0] == '$')
+			useless++;
+		else
+			named++;
+	}
+	free(symbols);
+	module_unload(FEATURES);
+	ksft_print_msg("%lu names, and %lu labels\n", named, useless);
+	ksft_test_result(named && !useless, "no local label of a module is kept\n");
+}
+
 static void test_large(void)
 {
 	const char *name = "a module with 4 MiB of text runs at both ends";
@@ -257,7 +282,7 @@ int main(void)
 	ksft_print_header();
 	if (!have_modules())
 		ksft_exit_skip("the kernel has no loadable modules\n");
-	ksft_set_plan(13);
+	ksft_set_plan(14);
 	before = stats_of("total");
 
 	test_features();
@@ -266,6 +291,7 @@ int main(void)
 	test_data();
 	test_init_probe();
 	test_raw_tracepoint();
+	test_symbols();
 	test_large();
 	test_lockdep();
 	ksft_test_result(stats_settle("total", &before), "the statistics are what they were\n");
