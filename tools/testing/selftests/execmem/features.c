@@ -222,7 +222,8 @@ static void test_symbols(void)
 	char *symbols, *rest, *line;
 
 	module_load(FEATURES_KO);
-	symbols = rest = read_file("/proc/kallsyms");
+	symbols = read_file("/proc/kallsyms");
+	rest = symbols;
 	while ((line = strsep(&rest, "\n"))) {
 		char symbol[256], module[64];
 

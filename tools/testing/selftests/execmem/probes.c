@@ -256,7 +256,8 @@ static void test_trap_entry(void)
 {
 	static const char * const names[] = { "handle_exception", "ret_from_exception" };
 
-	ksft_test_result(refused(names, ARRAY_SIZE(names)), "the entry of traps cannot be probed\n");
+	ksft_test_result(refused(names, ARRAY_SIZE(names)),
+			 "the entry of traps cannot be probed\n");
 }
 
 /* The calls in it change, and a probe's handlers call traced functions. */

@@ -11,13 +11,11 @@
 
 #include "common.h"
 
-extern char kprobe_resched_text[];
 long kprobe_resched_call(long value);
 
 asm(".text\n"
 	".type kprobe_resched_call, @function\n"
 	"kprobe_resched_call:\n"
-	"kprobe_resched_text:\n"
 	"addi a0, a0, 1\n"
 	"ret\n"
 	".size kprobe_resched_call, . - kprobe_resched_call\n");
@@ -37,7 +35,7 @@ static void after(struct kprobe *kp, struct pt_regs *regs, unsigned long flags)
 }
 
 static struct kprobe probe = {
-	.addr = (kprobe_opcode_t *)kprobe_resched_text,
+	.addr = (kprobe_opcode_t *)kprobe_resched_call,
 	.pre_handler = before,
 	.post_handler = after,
 };
