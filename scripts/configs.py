@@ -52,7 +52,7 @@ RISCV = (
     riscv("allnoconfig", "allnoconfig"),
     riscv("allmodconfig", "allmodconfig"),
     riscv("nommu_virt_defconfig", "nommu_virt_defconfig"),
-    riscv("nommu-modules", "nommu_virt_defconfig", "MODULES"),
+    riscv("nommu-modules", "nommu_virt_defconfig", "MODULES KPROBES PREEMPT"),
     riscv("xip", on="NONPORTABLE SPARSEMEM_MANUAL XIP_KERNEL"),
     riscv("no-modules", on="KPROBES BPF_JIT EXECMEM", off="MODULES"),
     riscv("no-bpf", on="KPROBES EXECMEM", off="BPF_SYSCALL BPF_JIT"),
