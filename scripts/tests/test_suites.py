@@ -45,7 +45,7 @@ def test_vmalloc(report, start):
         report.check(int(passed) and not int(failed), f"test_vmalloc: {name}")
 
 
-@pytest.mark.parametrize("rox", [1, 0])
+@pytest.mark.parametrize("rox", [1, pytest.param(0, marks=pytest.mark.test_all)])
 def test_ftracetest(report, start, rox):
     """The kprobe cases of tools/testing/selftests/ftrace."""
     boot = start(f"2 harts, ftracetest, execmem.rox={rox}", f"ftracetest-{rox}", harts=2,
