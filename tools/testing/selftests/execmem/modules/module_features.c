@@ -208,7 +208,7 @@ asm(".pushsection .text\n"
 static bool direct_map_is_known(void)
 {
 	void *buffer = kmalloc(1, GFP_KERNEL);
-	bool good = buffer && virt_addr_valid(buffer) && !virt_addr_valid(named_data);
+	bool good = buffer && virt_addr_valid(buffer) && !virt_addr_valid(&named_data[0]);
 
 #if defined(CONFIG_RISCV) && defined(CONFIG_64BIT)
 	/* The last page for modules and programs, which the kernel's image follows */
