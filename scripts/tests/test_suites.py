@@ -50,7 +50,7 @@ def test_ftracetest(report, start, rox):
     """The kprobe cases of tools/testing/selftests/ftrace."""
     boot = start(f"2 harts, ftracetest, execmem.rox={rox}", f"ftracetest-{rox}", harts=2,
                  append=f"execmem.rox={rox}")
-    not_here = NOT_HERE | (NOT_LEAN if KERNEL == "rv64" else {})
+    not_here = NOT_HERE | ({} if KERNEL == "distro" else NOT_LEAN)
     names = boot.guest.output("ls /ftrace/test.d/kprobe").split()
     for name in [name for name in names if name in not_here]:
         report.skip(f"ftracetest: {name}", not_here[name])

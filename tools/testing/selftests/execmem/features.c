@@ -215,7 +215,7 @@ static void test_raw_tracepoint(void)
 		ksft_print_msg("unload: %s\n", strerror(err));
 }
 
-/* What no lookup finds takes no memory: local labels, and names of instruction sets. */
+/* Lookups by address ignore local labels and mapping symbols: they take no memory. */
 static void test_symbols(void)
 {
 	unsigned long named = 0, useless = 0;
