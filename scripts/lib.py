@@ -51,7 +51,7 @@ def kernel_make(out, arch, cross, source=LINUX):
         # Objects with debug information are shared too: all that differs in them is the
         # directory in which they were compiled.
         env["CCACHE_NOHASHDIR"] = "1"
-        command += [f"CC=ccache {cross}gcc", "HOSTCC=ccache gcc",
+        command += [f"CC={TOP / 'scripts/cc'} {cross}gcc", "HOSTCC=ccache gcc",
                     f"KCFLAGS=-fmacro-prefix-map={os.path.relpath(source, out)}/="]
     return command, env
 
