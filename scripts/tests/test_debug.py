@@ -79,10 +79,25 @@ def test_hotremove(report, start):
 
 
 # With Sv39, the shadow of added memory has PGD entries of its own.
-def test_hotplug(report, start):
-    boot = start("debug kernel, 2 harts, Sv39, memory added and removed", "debug-hotplug", config="debug", mmu="sv39",
-                 harts=2, memory="3G", boot_limit=LIMIT, append="mem=1G kasan_multi_shot rcupdate.rcu_expedited=1")
+def hotplug_boot(start, what, name, options):
+    return start(f"debug kernel, 2 harts, Sv39, {what}", name, config="debug", mmu="sv39", harts=2, memory="3G",
+                 boot_limit=LIMIT, append=f"mem=1G rcupdate.rcu_expedited=1 {options}")
+
+
+def test_free_pages_unmapped(report, start):
+    boot = hotplug_boot(start, "free pages unmapped", "debug-pagealloc", "debug_pagealloc=on")
+    free = int(re.search(r"MemFree: *(\d+) kB", boot.guest.output("cat /proc/meminfo"))[1]) >> 10
+    pages = re.findall(r"^0x(\w+)-0x(\w+) +0x\w+ +\w+ (\w+) .*(V|\.)$",
+                       boot.guest.output("sed -n '/Linear/,/Kasan/p' /sys/kernel/debug/kernel_page_tables"), re.M)
+    report.check({level for _, _, level, _ in pages} == {"PTE"}, "memory is mapped with small pages only")
+    unmapped = sum(int(end, 16) - int(first, 16) for first, end, _, valid in pages if valid != "V") >> 20
+    report.check(unmapped > free / 2, f"of {free} MiB of free memory, most is unmapped", f"{unmapped} MiB")
+    boot.suite("features", LIMIT)
     boot.suite("hotplug faults", 4 * LIMIT)
+
+
+def test_hotplug(report, start):
+    boot = hotplug_boot(start, "bad accesses to added memory", "debug-hotplug", "kasan_multi_shot")
     boot.suite("hotplug kasan", LIMIT)
     # What came on the console; the kernel's log, which comes after the program's last line, has it once more.
     console = boot.guest.log.read_text(errors="replace").rpartition("# Totals")[0]

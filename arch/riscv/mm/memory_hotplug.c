@@ -40,7 +40,28 @@ struct range arch_get_mappable_range(void)
 	};
 }
 
-/* Map with large pages; undone if it fails */
+/* With a large page, or with small ones if each is unmapped while it is free */
+static int direct_map_add_pmd(pmd_t *pmd, phys_addr_t pa, pgprot_t prot)
+{
+	unsigned int i;
+	pte_t *pte;
+
+	if (!debug_pagealloc_enabled()) {
+		set_pmd(pmd, pfn_pmd(PFN_DOWN(pa), prot));
+		return 0;
+	}
+
+	pte = pte_alloc_kernel(pmd, (unsigned long)__va(pa));
+	if (!pte)
+		return -ENOMEM;
+
+	for (i = 0; i < PTRS_PER_PTE; i++)
+		set_pte(pte + i, pfn_pte(PFN_DOWN(pa) + i, prot));
+
+	return 0;
+}
+
+/* Undone if it fails */
 static int direct_map_add(phys_addr_t start, phys_addr_t end, pgprot_t prot)
 {
 	phys_addr_t pa;
@@ -55,12 +76,10 @@ static int direct_map_add(phys_addr_t start, phys_addr_t end, pgprot_t prot)
 		p4d = p4d_alloc(&init_mm, pgd, addr);
 		pud = p4d ? pud_alloc(&init_mm, p4d, addr) : NULL;
 		pmd = pud ? pmd_alloc(&init_mm, pud, addr) : NULL;
-		if (!pmd) {
+		if (!pmd || direct_map_add_pmd(pmd, pa, prot)) {
 			kernel_unmap((unsigned long)__va(start), addr);
 			return -ENOMEM;
 		}
-
-		set_pmd(pmd, pfn_pmd(PFN_DOWN(pa), prot));
 	}
 
 	return 0;
