@@ -78,14 +78,14 @@ def test_hotremove(report, start):
     boot.suite("hotplug races 20", 2 * LIMIT)
 
 
-# With Sv39, the shadow of added memory has PGD entries of its own.
-def hotplug_boot(start, what, name, options):
-    return start(f"debug kernel, 2 harts, Sv39, {what}", name, config="debug", mmu="sv39", harts=2, memory="3G",
-                 boot_limit=LIMIT, append=f"mem=1G rcupdate.rcu_expedited=1 {options}")
+def hotplug_boot(start, what, name, mmu, options):
+    return start(f"debug kernel, 2 harts, {mmu.capitalize()}, {what}", name, config="debug", mmu=mmu, harts=2,
+                 memory="3G", boot_limit=LIMIT, append=f"mem=1G rcupdate.rcu_expedited=1 {options}")
 
 
+# With Sv57, added memory may need a page table at each level but the first.
 def test_free_pages_unmapped(report, start):
-    boot = hotplug_boot(start, "free pages unmapped", "debug-pagealloc", "debug_pagealloc=on")
+    boot = hotplug_boot(start, "free pages unmapped", "debug-pagealloc", "sv57", "debug_pagealloc=on")
     free = int(re.search(r"MemFree: *(\d+) kB", boot.guest.output("cat /proc/meminfo"))[1]) >> 10
     pages = re.findall(r"^0x(\w+)-0x(\w+) +0x\w+ +\w+ (\w+) .*(V|\.)$",
                        boot.guest.output("sed -n '/Linear/,/Kasan/p' /sys/kernel/debug/kernel_page_tables"), re.M)
@@ -96,8 +96,9 @@ def test_free_pages_unmapped(report, start):
     boot.suite("hotplug faults", 4 * LIMIT)
 
 
+# With Sv39, the shadow of added memory has PGD entries of its own.
 def test_hotplug(report, start):
-    boot = hotplug_boot(start, "bad accesses to added memory", "debug-hotplug", "kasan_multi_shot")
+    boot = hotplug_boot(start, "bad accesses to added memory", "debug-hotplug", "sv39", "kasan_multi_shot")
     boot.suite("hotplug kasan", LIMIT)
     # What came on the console; the kernel's log, which comes after the program's last line, has it once more.
     console = boot.guest.log.read_text(errors="replace").rpartition("# Totals")[0]

@@ -77,7 +77,8 @@ static int direct_map_add(phys_addr_t start, phys_addr_t end, pgprot_t prot)
 		pud = p4d ? pud_alloc(&init_mm, p4d, addr) : NULL;
 		pmd = pud ? pmd_alloc(&init_mm, pud, addr) : NULL;
 		if (!pmd || direct_map_add_pmd(pmd, pa, prot)) {
-			kernel_unmap((unsigned long)__va(start), addr);
+			/* Page tables are here, too */
+			kernel_unmap((unsigned long)__va(start), addr + PMD_SIZE);
 			return -ENOMEM;
 		}
 	}
