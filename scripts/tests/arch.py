@@ -88,6 +88,10 @@ def test_unload(boot):
     boot.guest.output("rmmod execmem_target")
 
 
+def test_features(boot):
+    boot.suite("features", 300)
+
+
 def test_without_modules(report, start):
     """What needs executable memory, on the architecture that has most of it."""
     boot = start("x86_64, a kernel without modules, KUnit on", "arch-x86_64-nomodules", config="x86_64-nomodules",

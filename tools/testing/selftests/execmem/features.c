@@ -285,7 +285,7 @@ int main(void)
 		ksft_exit_skip("the kernel has no loadable modules\n");
 	ksft_set_plan(14);
 	/* kprobes keeps the last of its pages */
-	close(kprobe_attach(PROBED_SYSCALL));
+	close(kprobe_attach("bpf_check"));
 	before = stats_of("total");
 
 	test_features();
