@@ -20,10 +20,12 @@ import pexpect
 from lib import BUILD, LOG
 from machine import machine_of
 
-# The emulator with the CPU properties that choose the paging mode.
+# The emulator with the CPU properties that choose the paging mode. With svpbmt, a kernel that knows it
+# replaces instructions of its own and of modules.
 QEMU_MODES = BUILD / "parts/qemu/qemu-system-riscv64"
 ROMS = pathlib.Path("/usr/share/qemu")
-CPU = {"sv57": "rv64", "sv48": "rv64,sv57=off", "sv39": "rv64,sv57=off,sv48=off"}
+CPU = {mode: f"rv64,svpbmt=on{less}" for mode, less in
+       [("sv57", ""), ("sv48", ",sv57=off"), ("sv39", ",sv57=off,sv48=off")]}
 
 BOOT_LIMIT = 120        # seconds to the shell; it takes about two, ten with KUnit
 COMMAND_LIMIT = 60
