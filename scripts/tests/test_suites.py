@@ -56,7 +56,7 @@ def test_ftracetest(report, start, rox):
         report.skip(f"ftracetest: {name}", not_here[name])
     names = [name for name in names if name not in not_here]
     cases = " ".join(f"/ftrace/test.d/kprobe/{name}" for name in names)
-    boot.guest.run(f"sh /ftrace/ftracetest -k -l /tmp/ftracetest {cases}", 300)
+    boot.guest.run(f"sh /ftrace/ftracetest -k -l /tmp/ftracetest {cases}", 600)
 
     log = boot.guest.output("cat /tmp/ftracetest/ftracetest.log")
     results = re.findall(r"^\[(\d+)\].*\t\[(\w+)\]$", log, re.MULTILINE)

@@ -34,7 +34,9 @@ def test_placement(boot):
     boot.suite("placement", LIMIT)
 
 
-def test_features(boot):
+def test_features(report, boot):
+    isa = boot.guest.output("grep -m 1 isa /proc/cpuinfo")
+    report.check("svpbmt" in isa, "the harts have an extension for which instructions are replaced", isa)
     boot.suite("features", LIMIT)
 
 
@@ -53,6 +55,18 @@ def test_programs(boot):
 
 def test_probes(boot):
     boot.suite("probes", LIMIT)
+
+
+def test_rodata_off(report, start):
+    """A way out for those whose memory cannot be protected: nothing is, and all of it works."""
+    boot = start("4 harts, rodata=off", "users-rodata", append="rodata=off")
+    boot.suite("cycles 20", LIMIT)
+    boot.suite("probes", LIMIT)
+    boot.guest.output("insmod modules/module_features.ko")
+    failed = boot.guest.output("cat /sys/module/module_features/parameters/failed")
+    report.check(not failed, "a module works", failed)
+    rox = boot.guest.output("cat /sys/module/execmem/parameters/rox")
+    report.check(rox == "N", "there is no cache of read-only memory", rox)
 
 
 def test_small_pages(report, start):

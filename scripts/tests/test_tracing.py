@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""With a tracer on, text and what is in it come and go as without."""
+
+import struct
+
+import pytest
+
+from machine import KERNEL
+
+pytestmark = pytest.mark.skipif(KERNEL != "distro", reason="the lean kernel has no function tracer and no uprobes")
+
+LIMIT = 300
+TRACING = "/sys/kernel/tracing"
+
+
+# Few functions: to switch one on stops the machine.
+@pytest.mark.parametrize("tracer", ["function", "function_graph"])
+@pytest.mark.parametrize("rox", [1, 0])
+def test_tracer(report, start, tracer, rox):
+    boot = start(f"2 harts, {tracer} tracer, execmem.rox={rox}", f"tracing-{tracer}-{rox}", harts=2,
+                 append=f"execmem.rox={rox}")
+    guest = boot.guest
+    # Functions of the kernel that the programs below call, and those of a module that is not there yet
+    for functions in "execmem_alloc", "execmem_free", "__sys_bpf", "sys_getppid", "*:mod:module_features":
+        guest.output(f"echo '{functions}' >> {TRACING}/set_ftrace_filter")
+    guest.output(f"echo {tracer} > {TRACING}/current_tracer")
+    # A choice that waits for a module is used up with it, and the names of its functions go with it.
+    guest.output("insmod modules/module_features.ko")
+    for function in "execmem_alloc", "execmem_free", "module_features_init":
+        report.check(guest.output(f"grep -m 1 -w {function} {TRACING}/trace || true"), f"{function}() is traced")
+    guest.output("rmmod module_features")
+    boot.suite("features", LIMIT)
+    boot.suite("probes", LIMIT)
+    boot.suite("offline", LIMIT)
+    guest.output(f"echo > {TRACING}/trace; echo nop > {TRACING}/current_tracer")
+    boot.suite("features", LIMIT)
+    traced = guest.output(f"grep -m 1 -w execmem_alloc {TRACING}/trace || true")
+    report.check(not traced, "nothing is traced any more", traced)
+
+
+def entry_offset(guest, program):
+    """Where in a program's file the instruction is with which it starts."""
+    data = bytes.fromhex("".join(guest.output(f"od -An -v -t x1 -N 4096 {program}").split()))
+    entry, headers = struct.unpack_from("<QQ", data, 24)
+    size, count = struct.unpack_from("<HH", data, 54)
+    for number in range(count):
+        kind, _, offset, address, _, length = struct.unpack_from("<IIQQQQ", data, headers + number * size)
+        if kind == 1 and address <= entry < address + length:
+            return entry - address + offset
+    raise AssertionError(f"{program}: no segment has the address {entry:#x}")
+
+
+def test_uprobe(report, start):
+    guest = start("2 harts, a uprobe", "tracing-uprobe", harts=2).guest
+    guest.output(f"echo 'p:start /bin/busybox:{entry_offset(guest, '/bin/busybox'):#x}' > {TRACING}/uprobe_events")
+    for count in 1, 2:
+        guest.output(f"echo 1 > {TRACING}/events/uprobes/start/enable")
+        guest.output("/bin/busybox sync; /bin/busybox sync")
+        guest.output(f"echo 0 > {TRACING}/events/uprobes/start/enable")
+        hits = guest.output(f"grep -c ' start: ' {TRACING}/trace || true")
+        report.check(int(hits) == 2 * count, f"a uprobe at the start of a program, {2 * count} hits", hits)
+        guest.output("/bin/busybox sync")
