@@ -96,7 +96,7 @@ qemu:
 	@scripts/setup qemu
 	@scripts/fetch qemu
 
-test-all: CONFIGS += up
+test-all: CONFIGS += up $(if $(filter distro,$(KERNEL)),distro-lockdep)
 test test-all: tree qemu
 	@scripts/build $(CONFIGS)
 	@scripts/fetch busybox opensbi rv32

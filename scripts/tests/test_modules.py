@@ -121,6 +121,7 @@ distro_only = pytest.mark.skipif(KERNEL != "distro", reason="the lean kernel has
 @pytest.mark.parametrize("config, rox, least", [
     pytest.param("distro", 1, 200, marks=distro_only),
     pytest.param("distro", 0, 200, marks=[distro_only, pytest.mark.test_all]),
+    pytest.param("distro-lockdep", 1, 200, marks=[distro_only, pytest.mark.test_all]),
     ("debug", 1, 60),
 ])
 def test_all(report, start, config, rox, least):
@@ -139,10 +140,10 @@ def test_all(report, start, config, rox, least):
     report.check(once == twice, "executable memory is as after the first round", differences(once, twice))
     after = modules.state()
     report.check(before[0] == after, "no module has left anything behind", differences(before[0], after))
-    if config == "distro":
+    if config != "debug":
         tainted = int(boot.guest.output("cat /proc/sys/kernel/tainted"))
         report.check(not tainted & TAINTED_BY_UNSIGNED, "none was without a signature", str(tainted))
-    else:
+    if config != "distro":
         said = boot.guest.output("grep debug_locks: /proc/lockdep_stats").split()
         report.check(said == ["debug_locks:", "1"], "lockdep has not switched itself off", " ".join(said))
 
