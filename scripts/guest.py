@@ -18,14 +18,12 @@ import time
 import pexpect
 
 from lib import BUILD, LOG
-from machine import machine_of
+from machine import RV64_CPU, machine_of
 
-# The emulator with the CPU properties that choose the paging mode. With svpbmt, a kernel that knows it
-# replaces instructions of its own and of modules.
+# The emulator with the CPU properties that choose the paging mode.
 QEMU_MODES = BUILD / "parts/qemu/qemu-system-riscv64"
 ROMS = pathlib.Path("/usr/share/qemu")
-CPU = {mode: f"rv64,svpbmt=on{less}" for mode, less in
-       [("sv57", ""), ("sv48", ",sv57=off"), ("sv39", ",sv57=off,sv48=off")]}
+MODES = {"sv57": "", "sv48": ",sv57=off", "sv39": ",sv57=off,sv48=off"}
 
 BOOT_LIMIT = 120        # seconds to the shell; it takes about two, ten with KUnit
 COMMAND_LIMIT = 60
@@ -164,7 +162,7 @@ class Guest:
         if machine.firmware:
             command += ["-bios", str(machine.firmware)]
         if mmu:
-            command += ["-cpu", CPU[mmu], "-L", str(ROMS)]
+            command += ["-cpu", RV64_CPU + MODES[mmu], "-L", str(ROMS)]
         if ports:
             # Each port reserves a window as large as what may be plugged into it.
             arguments.append("pci=hpmmioprefsize=1G")

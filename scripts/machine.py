@@ -42,10 +42,12 @@ class Machine(NamedTuple):
         return Path(self.image).name
 
 
+# With svpbmt, a kernel that knows it replaces instructions of its own and of modules.
+RV64_CPU = "rv64,svpbmt=on"
 MACHINES = {
     "rv64": Machine(
         "riscv", CROSS, "arch/riscv/boot/Image", QEMU or "qemu-system-riscv64",
-        ("-machine", "virt"), "ttyS0",
+        ("-machine", "virt", "-cpu", RV64_CPU), "ttyS0",
         Path(BUSYBOX or PARTS / "busybox"), f"{CROSS}gcc", PARTS / "opensbi.bin"),
     "rv32": Machine(
         "riscv", CROSS, "arch/riscv/boot/Image", "qemu-system-riscv32",
