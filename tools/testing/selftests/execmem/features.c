@@ -89,18 +89,26 @@ static void test_exports(void)
 	module_unload(FEATURES);
 }
 
+#define AFTER_INIT	"what is read-only after init is R--"
+
+static void test_after_init(void)
+{
+#ifdef __riscv
+	struct ptdump dump = ptdump_read();
+	const struct mapping *map = ptdump_find(&dump, symbol_address("named_after_init"));
+
+	ksft_test_result(map && map->r && !map->w && !map->x, AFTER_INIT "\n");
+	ptdump_free(&dump);
+#else
+	ksft_test_result_skip(AFTER_INIT ": the page-table dump has another form here\n");
+#endif
+}
+
 static void test_data(void)
 {
-	const struct mapping *map;
-	struct ptdump dump;
-
 	if (module_insert(FEATURES_KO, "number=7"))
 		die("load %s with a parameter", FEATURES_KO);
-	dump = ptdump_read();
-	map = ptdump_find(&dump, symbol_address("named_after_init"));
-	ksft_test_result(map && map->r && !map->w && !map->x,
-			 "what is read-only after init is R--\n");
-	ptdump_free(&dump);
+	test_after_init();
 
 	write_file(PARAMETERS(FEATURES, "number"), "8");
 	ksft_test_result(read_long(PARAMETERS(FEATURES, "number")) == 8,
@@ -284,8 +292,9 @@ int main(void)
 	if (!have_modules())
 		ksft_exit_skip("the kernel has no loadable modules\n");
 	ksft_set_plan(14);
-	/* kprobes keeps the last of its pages */
+	/* kprobes keeps the last of its pages; the tracer, on x86, the trampoline to kprobes */
 	close(kprobe_attach("bpf_check"));
+	close(kprobe_open("bpf_check", 0));
 	before = stats_of("total");
 
 	test_features();
