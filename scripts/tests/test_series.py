@@ -70,7 +70,7 @@ class Project:
     def __init__(self, top, kernel):
         self.top, self.kernel, self.linux = top, kernel, top / "build/linux"
         (top / "scripts").mkdir(parents=True)
-        for name in ("series", "drift", "commits.py", "lib.py", "machine.py", "objects.py"):
+        for name in ("series", "drift", "cc", "commits.py", "lib.py", "machine.py", "objects.py"):
             shutil.copy(REPOSITORY / "scripts" / name, top / "scripts")
         shutil.copytree(REPOSITORY / "scripts/config", top / "scripts/config")
         (top / "patches").mkdir()
