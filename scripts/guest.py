@@ -162,6 +162,7 @@ class Guest:
         if machine.firmware:
             command += ["-bios", str(machine.firmware)]
         if mmu:
+            # Of several, QEMU takes the last.
             command += ["-cpu", RV64_CPU + MODES[mmu], "-L", str(ROMS)]
         if ports:
             # Each port reserves a window as large as what may be plugged into it.

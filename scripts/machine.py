@@ -44,6 +44,7 @@ class Machine(NamedTuple):
 
 # With svpbmt, a kernel that knows it replaces instructions of its own and of modules.
 RV64_CPU = "rv64,svpbmt=on"
+
 MACHINES = {
     "rv64": Machine(
         "riscv", CROSS, "arch/riscv/boot/Image", QEMU or "qemu-system-riscv64",

@@ -26,7 +26,9 @@ def outside_calls(path, cross):
 
 
 # The 64-bit kernels that `make test` and `make test-all` build
-@pytest.mark.parametrize("config", [KERNEL, "debug", "nomodules", pytest.param("up", marks=pytest.mark.test_all)])
+@pytest.mark.parametrize("config", [
+    *sorted({"rv64", KERNEL}), "debug", "nomodules", pytest.param("up", marks=pytest.mark.test_all),
+    *[pytest.param("distro-lockdep", marks=pytest.mark.test_all)] * (KERNEL == "distro")])
 def test_writer(report, config):
     report.heading(f"Object: {OBJECT} of {config}")
     calls, fences = outside_calls(BUILD / "out" / config / OBJECT, machine_of(config).cross)

@@ -13,10 +13,7 @@
 #include "kselftest.h"
 #include "common.h"
 
-/*
- * Who allocates it: a page from the cache, or a large area that has room for many,
- * for programs as well if the JIT has them there.
- */
+/* Who allocates it: a page from the cache, or a large area that has room for many. */
 static const char * const callers[] = { "bpf_dispatcher_change_prog+", "bpf_prog_pack_alloc+" };
 
 /* More than once, or the kernel does not bother with the dispatcher. */
@@ -65,19 +62,19 @@ static int images(void)
 
 int main(void)
 {
-	int first, second, before;
+	int first, second;
 
 	setlinebuf(stdout);
 	ksft_print_header();
 	ksft_set_plan(4);
 
-	before = images();
 	first = xdp_load(XDP_DROP);
 	second = xdp_load(XDP_PASS);
-	if (before == images())
-		ksft_test_result(!before, "no dispatcher before the first XDP program runs\n");
-	else
-		ksft_test_result_skip("the area of the dispatcher is that of programs\n");
+#ifdef __x86_64__
+	ksft_test_result_skip("x86's JIT has programs in the same large areas\n");
+#else
+	ksft_test_result(!images(), "no dispatcher before the first XDP program runs\n");
+#endif
 	ksft_test_result(xdp_run(first) == XDP_DROP, "the first program runs\n");
 	ksft_test_result(images(), "the dispatcher's code is in execmem's memory\n");
 	ksft_test_result(xdp_run(second) == XDP_PASS && xdp_run(first) == XDP_DROP,
