@@ -98,7 +98,8 @@ def test_free_pages_unmapped(report, start):
 
 # With Sv39, the shadow of added memory has PGD entries of its own.
 def test_hotplug(report, start):
-    boot = hotplug_boot(start, "bad accesses to added memory", "debug-hotplug", "sv39", "kasan_multi_shot")
+    boot = hotplug_boot(start, "memory added and removed", "debug-hotplug", "sv39", "kasan_multi_shot")
+    boot.suite("hotplug faults", 4 * LIMIT)
     boot.suite("hotplug kasan", LIMIT)
     # What came on the console; the kernel's log, which comes after the program's last line, has it once more.
     console = boot.guest.log.read_text(errors="replace").rpartition("# Totals")[0]
