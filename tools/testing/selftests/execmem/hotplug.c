@@ -9,7 +9,7 @@
  *   hotplug end		up to the end of what Sv39 can map, and beyond it
  *   hotplug scale MIB...	the cost of adding and removing these sizes, in
  *				instructions where time counts them (-icount)
- *   hotplug faults		every allocation is refused once
+ *   hotplug faults [STEP]	every allocation, or every STEP-th, is refused once
  *   hotplug errors		a notifier refuses
  *   hotplug kcore		what /proc/kcore shows of it
  *   hotplug races SECONDS [SEED]	while everything else goes on
@@ -364,7 +364,7 @@ static void main_scale(char **sizes)
  * caller takes either for a conflict. What is free is not compared: KASAN keeps
  * freed objects, and kmemleak notes; kmemleak finds what is lost.
  */
-static void main_faults(void)
+static void main_faults(unsigned int step)
 {
 	const char * const operations[] = { "add", "remove" };
 	unsigned long size = block;
@@ -385,7 +385,7 @@ static void main_faults(void)
 		if (i)
 			must(back, unused.start, size);
 		before = state_read();
-		for (nth = 1; nth < MAX_SITES && !over; nth++) {
+		for (nth = 1; nth < MAX_SITES && !over; nth += step) {
 			fail_nth(nth);
 			err = hotplug(operation, unused.start, size);
 			over = fail_pending();
@@ -403,8 +403,8 @@ static void main_faults(void)
 			}
 			good &= state_is(&before);
 		}
-		ksft_print_msg("%s: %u allocations, %u of them made it fail\n", operation, nth - 2,
-			       refused);
+		ksft_print_msg("%s: %u allocations tried, %u of them made it fail\n", operation,
+			       (nth - 1) / step - 1, refused);
 		ksft_test_result(good && over && refused,
 				 "%s: whatever allocation is refused, it says so and all is as before\n",
 				 operation);
@@ -842,7 +842,7 @@ int main(int argc, char **argv)
 	} else if (!strcmp(mode, "scale") && argc > 2) {
 		main_scale(argv + 2);
 	} else if (!strcmp(mode, "faults")) {
-		main_faults();
+		main_faults(number ?: 1);
 	} else if (!strcmp(mode, "errors")) {
 		main_errors();
 	} else if (!strcmp(mode, "kcore")) {
