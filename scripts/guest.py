@@ -35,6 +35,9 @@ FAULT = re.compile(
     r"|KASAN:|UBSAN:|kmemleak: \d+ new|possible (circular|recursive|irq) .*lock"
     r"|INFO: (task|rcu|trying to register|lockdep is turned off)|rcu: INFO|soft lockup|bad page|Bad page"
     r"|unhandled signal")
+# Some complaints have their own words, and a stack trace; a lack of memory has one, too, and may be wanted.
+TRACE = re.compile(r"\bCall Trace:")
+NO_MEMORY = re.compile(r"(vmalloc error|alloc(ation)? failure): ")
 # Tests in the kernel say when they provoke one.
 EXPECTED = re.compile(r"(?:execmem_kunit|hotplug_range|module_features): (begin|end) expected (?:warning|report)")
 # What CONFIG_PRINTK_TIME has in front of what the kernel says
@@ -111,8 +114,9 @@ class Guest:
         """image, initramfs: others than those of out; disk: the root file system, in
         place of an initramfs."""
         self.log = LOG / f"{name}.log"
+        self.out = pathlib.Path(out)
         self.faults = []
-        self.expected = False
+        self.expected = self.no_memory = False
         self.boot_lines = []
         self.monitor = None
         self.lost = None
@@ -121,7 +125,7 @@ class Guest:
         self.log.parent.mkdir(parents=True, exist_ok=True)
         self.logfile = open(self.log, "w", encoding="utf-8", errors="replace")
         try:
-            command = self.command(pathlib.Path(out), image, initramfs, disk, mmu, harts, memory, ports, append,
+            command = self.command(self.out, image, initramfs, disk, mmu, harts, memory, ports, append,
                                    devices)
             self.logfile.write("# " + " ".join(command) + "\n")
             self.child = pexpect.spawn(command[0], command[1:], encoding="utf-8",
@@ -215,16 +219,25 @@ class Guest:
             match = re.search(end, line)
             if match:
                 return match
-            if mark := EXPECTED.search(line):
-                self.expected = mark[1] == "begin"
-            if FAULT.search(line) and not self.expected and line.strip() not in self.faults:
-                self.faults.append(line.strip())
+            self.watch(line)
             if PANIC.search(line) and not panic:
                 # QEMU ends after a panic: keep reading for what it says till then.
                 panic = line.strip()
                 deadline = min(deadline, time.monotonic() + 10)
             if on_line:
                 on_line(line)
+
+    def watch(self, line):
+        """Keep a line that no healthy kernel prints, unless a test has asked for it."""
+        if mark := EXPECTED.search(line):
+            self.expected = mark[1] == "begin"
+        fault = FAULT.search(line)
+        if NO_MEMORY.search(line):
+            self.no_memory = True
+        elif TRACE.search(line):
+            fault, self.no_memory = not self.no_memory, False
+        if fault and not self.expected and line.strip() not in self.faults:
+            self.faults.append(line.strip())
 
     def kill(self):
         try:

@@ -47,6 +47,10 @@ for line in sys.stdin:
         time.sleep(60)
     elif line.startswith("warn"):
         print("WARNING: CPU: 0 PID: 1 at mm/test.c:1 test+0x0/0x1", flush=True)
+    elif line.startswith("complain"):
+        print("sysfs: cannot create duplicate filename '/a'\\nCall Trace:", flush=True)
+    elif line.startswith("fill"):
+        print("fill: vmalloc error: size 4096, failed\\nCPU: 0 PID: 1 Comm: fill\\nCall Trace:", flush=True)
     elif line.startswith("test "):
         status = 1
     elif mark := re.search(r"<\\d+:", line):
@@ -90,6 +94,13 @@ def test_lost_guest(guest, command, reason):
 def test_warning_is_kept(guest):
     assert guest.run("warn", 10)[0] == 0
     assert guest.faults == ["WARNING: CPU: 0 PID: 1 at mm/test.c:1 test+0x0/0x1"]
+
+
+def test_stack_trace_is_kept_unless_memory_was_short(guest):
+    guest.run("fill", 10)
+    assert guest.faults == []
+    guest.run("complain", 10)
+    assert guest.faults == ["Call Trace:"]
 
 
 def test_healthy_guest_has_no_faults(guest):
