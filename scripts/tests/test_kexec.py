@@ -13,12 +13,13 @@ LIMIT = 300
 
 
 def with_kernel(config):
-    """The guest's programs, the same archive as a file, and the kernel as kexec takes it."""
+    """The guest's programs, the same archive as a file, and the kernel in both forms that kexec takes."""
     out, stage = BUILD / "out" / config, BUILD / "guest" / config
     initramfs, joined = BUILD / f"initramfs-{config}.cpio.gz", stage / "with-kernel.cpio.gz"
     vmlinux, listing = stage / "vmlinux", stage / "with-kernel.list"
     subprocess.run([f"{machine_of(config).cross}strip", "-o", vmlinux, out / "vmlinux"], check=True)
     listing.write_text(f"dir /next 0755 0 0\nfile /next/vmlinux {vmlinux} 0644 0 0\n"
+                       f"file /next/Image {out / machine_of(config).image} 0644 0 0\n"
                        f"file /next/initramfs {initramfs} 0644 0 0\n")
     archive = subprocess.run([out / "usr/gen_init_cpio", listing], check=True, stdout=subprocess.PIPE).stdout
     # What follows a compressed archive has to be compressed or aligned.
@@ -27,17 +28,20 @@ def with_kernel(config):
 
 
 @pytest.mark.skipif(KERNEL != "distro", reason="the lean kernel has no kexec")
-@pytest.mark.parametrize("rox", [1, 0])
-def test_kexec(report, start, rox):
-    boot = start(f"distro, 4 harts, kexec, execmem.rox={rox}", f"kexec-{rox}", memory="1G",
-                 initramfs=with_kernel(KERNEL), append=f"execmem.rox={rox}")
+@pytest.mark.parametrize("rox, arguments", [
+    (1, "load /next/Image /next/initramfs"),
+    (0, 'file /next/vmlinux /next/initramfs "$(sed s/this/next/ /proc/cmdline)"'),
+])
+def test_kexec(report, start, rox, arguments):
+    boot = start(f"distro, 4 harts, kexec {arguments[:4]}, execmem.rox={rox}", f"kexec-{rox}", memory="1G",
+                 initramfs=with_kernel(KERNEL), append=f"execmem.rox={rox} this")
     guest = boot.guest
     # A module's text, a kprobe and programs are there when the kernel ends.
     guest.output("insmod modules/execmem_target.ko")
     guest.output("echo p:probe execmem_target_answer > /sys/kernel/tracing/kprobe_events")
     guest.output("echo 1 > /sys/kernel/tracing/events/kprobes/probe/enable")
     guest.kernel_log()
-    guest.kexec("""show bpf 10 'kexec /next/vmlinux /next/initramfs "$(cat /proc/cmdline) next"'""")
+    guest.kexec(f"show bpf 10 'kexec {arguments}'")
     report.check("next" in guest.output("cat /proc/cmdline").split(), "the next kernel is there")
     harts = guest.output("grep -c ^processor /proc/cpuinfo")
     report.check(harts == "4", "it has all harts", harts)

@@ -342,21 +342,34 @@ bool have_modules(void)
 	return !access("/proc/modules", F_OK);
 }
 
-char *module_read(const char *path, size_t *size)
+char *file_read(const char *path, size_t *size)
 {
-	static const char signature[] = "~Module signature appended~\n";
-	const size_t length = sizeof(signature) - 1;
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 	struct stat stat;
-	char *image;
+	size_t done;
+	ssize_t got;
+	char *bytes;
 
 	if (fd < 0 || fstat(fd, &stat))
 		die("open %s: %s", path, strerror(errno));
 	*size = stat.st_size;
-	image = malloc(*size);
-	if (!image || read(fd, image, *size) != (ssize_t)*size)
-		die("read %s: %s", path, strerror(errno));
+	bytes = malloc(*size);
+	/* sysfs gives a page at a time. */
+	for (done = 0; done < *size; done += got) {
+		got = bytes ? read(fd, bytes + done, *size - done) : -1;
+		if (got <= 0)
+			die("read %s: %s", path, got ? strerror(errno) : "it ends early");
+	}
 	close(fd);
+	return bytes;
+}
+
+char *module_read(const char *path, size_t *size)
+{
+	static const char signature[] = "~Module signature appended~\n";
+	const size_t length = sizeof(signature) - 1;
+	char *image = file_read(path, size);
+
 	/* The last bytes say that there is one. */
 	if (*size > length && !memcmp(image + *size - length, signature, length))
 		*size -= length;

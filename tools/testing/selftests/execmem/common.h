@@ -72,7 +72,9 @@ struct ptdump {
  */
 void skip_without_mode(int argc, const char *usage);
 
-/* The whole file, or the number in it; free() the text. */
+/* The bytes of a file that has a size; free() them. */
+char *file_read(const char *path, size_t *size);
+/* The text of any file, or the number in it; free() the text. */
 char *read_file(const char *path);
 long read_long(const char *path);
 /* Write to a file of the kernel's: returns 0 or the errno, or ends the program. */
