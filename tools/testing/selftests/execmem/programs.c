@@ -1,14 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * BPF programs that call programs, and what the kernel makes of the addresses of
- * programs, be they behind its own text or elsewhere: stack traces name them,
- * and nobody may probe them, nor what was one. Their start is random.
+ * BPF programs that call programs, filters of system calls, and what the kernel
+ * makes of the addresses of programs, be they behind its own text or elsewhere:
+ * stack traces name them, and nobody may probe them, nor what was one. Their start
+ * is random.
  */
 #include <errno.h>
+#include <linux/filter.h>
 #include <linux/perf_event.h>
+#include <linux/seccomp.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -226,11 +231,52 @@ static void test_no_probes(void)
 	ksft_test_result(err == ENOENT, "what was a program cannot be probed\n");
 }
 
+#define FILTERED	"a filter of system calls is a program, and goes with its process"
+
+/* Refuse a system call to this process; ends it. 0 if one more program is there then. */
+static void be_filtered(unsigned long programs)
+{
+	struct sock_filter insns[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_getppid, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | TARGET_ANSWER),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog filter = { .len = ARRAY_SIZE(insns), .filter = insns };
+
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ||
+	    prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter))
+		die("seccomp: %s", strerror(errno));
+	_exit(!(syscall(SYS_getppid) == -1 && errno == TARGET_ANSWER &&
+		stats_of("bpf").live == programs + 1));
+}
+
+static void test_seccomp(void)
+{
+	struct stats before;
+	int status;
+	pid_t child;
+
+	if (prctl(PR_GET_SECCOMP, 0, 0, 0, 0) < 0) {
+		ksft_test_result_skip(FILTERED ": the kernel has none\n");
+		return;
+	}
+	before = stats_of("bpf");
+	child = fork();
+	if (!child)
+		be_filtered(before.live);
+	if (child < 0 || waitpid(child, &status, 0) != child)
+		die("a child to be filtered: %s", strerror(errno));
+	ksft_test_result(!status && stats_settle("bpf", &before), FILTERED "\n");
+}
+
 int main(void)
 {
 	setlinebuf(stdout);
 	ksft_print_header();
-	ksft_set_plan(7);
+	ksft_set_plan(8);
+
+	test_seccomp();
 
 	test_subprogram();
 	test_tail_call();
