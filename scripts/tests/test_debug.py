@@ -115,5 +115,6 @@ def test_seen_and_full(start):
     boot = start("debug kernel, 1 hart, statistics and full windows", "debug-full", config="debug",
                  harts=1, boot_limit=LIMIT, append="rcupdate.rcu_expedited=1 execmem.rox=0")
     boot.suite("stats", 3 * LIMIT)
+    boot.suite("features", LIMIT)
     boot.suite("dispatcher", LIMIT)
     boot.suite("full", LIMIT)
