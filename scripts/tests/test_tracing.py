@@ -7,18 +7,15 @@ import pytest
 
 from machine import KERNEL
 
-pytestmark = pytest.mark.skipif(KERNEL != "distro", reason="the lean kernel has no function tracer and no uprobes")
+distro_only = pytest.mark.skipif(KERNEL != "distro", reason="the lean kernel has no function tracer and no uprobes")
 
 LIMIT = 300
 TRACING = "/sys/kernel/tracing"
 
 
-# Few functions: to switch one on stops the machine.
-@pytest.mark.parametrize("tracer", ["function", "function_graph"])
-@pytest.mark.parametrize("rox", [1, 0])
-def test_tracer(report, start, tracer, rox):
-    boot = start(f"2 harts, {tracer} tracer, execmem.rox={rox}", f"tracing-{tracer}-{rox}", harts=2,
-                 append=f"execmem.rox={rox}")
+def run_traced(report, boot, tracer, programs):
+    """Run the program features and these under a tracer. Few functions are traced: to switch one on
+    stops the machine."""
     guest = boot.guest
     # Functions of the kernel that the programs below call, and those of a module that is not there yet
     for functions in "execmem_alloc", "execmem_free", "__sys_bpf", "sys_getppid", "*:mod:module_features":
@@ -29,13 +26,21 @@ def test_tracer(report, start, tracer, rox):
     for function in "execmem_alloc", "execmem_free", "module_features_init":
         report.check(guest.output(f"grep -m 1 -w {function} {TRACING}/trace || true"), f"{function}() is traced")
     guest.output("rmmod module_features")
-    boot.suite("features", LIMIT)
-    boot.suite("probes", LIMIT)
-    boot.suite("offline", LIMIT)
+    for program in "features", *programs:
+        boot.suite(program, LIMIT)
     guest.output(f"echo > {TRACING}/trace; echo nop > {TRACING}/current_tracer")
     boot.suite("features", LIMIT)
     traced = guest.output(f"grep -m 1 -w execmem_alloc {TRACING}/trace || true")
     report.check(not traced, "nothing is traced any more", traced)
+
+
+@distro_only
+@pytest.mark.parametrize("tracer", ["function", "function_graph"])
+@pytest.mark.parametrize("rox", [1, 0])
+def test_tracer(report, start, tracer, rox):
+    boot = start(f"2 harts, {tracer} tracer, execmem.rox={rox}", f"tracing-{tracer}-{rox}", harts=2,
+                 append=f"execmem.rox={rox}")
+    run_traced(report, boot, tracer, ["probes", "offline"])
 
 
 def entry_offset(guest, program):
@@ -50,6 +55,7 @@ def entry_offset(guest, program):
     raise AssertionError(f"{program}: no segment has the address {entry:#x}")
 
 
+@distro_only
 def test_uprobe(report, start):
     guest = start("2 harts, a uprobe", "tracing-uprobe", harts=2).guest
     guest.output(f"echo 'p:start /bin/busybox:{entry_offset(guest, '/bin/busybox'):#x}' > {TRACING}/uprobe_events")

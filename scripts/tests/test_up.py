@@ -4,6 +4,7 @@
 import pytest
 
 from conftest import boot_guest
+from test_tracing import run_traced
 # The tests run here, too, on this module's boot.
 from test_users import (    # noqa: F401
     LIMIT, test_boot_log, test_features, test_kunit, test_placement, test_probes, test_programs, test_wx)
@@ -24,6 +25,11 @@ def test_relocs(boot):
 
 def test_cycles(boot):
     boot.suite("cycles 100", LIMIT)
+
+
+@pytest.mark.parametrize("tracer", ["function", "function_graph"])
+def test_tracer(report, boot, tracer):
+    run_traced(report, boot, tracer, ["probes"])
 
 
 def test_bpf(start):
