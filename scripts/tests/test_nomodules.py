@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Without loadable modules, kprobes and BPF still execute memory of their own."""
+"""Without loadable modules and compressed instructions, kprobes and BPF still execute memory of their own."""
 
 import pytest
 
@@ -8,8 +8,8 @@ from conftest import boot_guest
 
 @pytest.fixture(scope="module")
 def boot(request):
-    return boot_guest(request, "4 harts, a kernel without modules, KUnit on", "nomodules", config="nomodules",
-                      append="kunit.enable=1")
+    return boot_guest(request, "4 harts, a kernel without modules and compressed instructions, KUnit on",
+                      "nomodules", config="nomodules", append="kunit.enable=1")
 
 
 def test_no_modules(report, boot):
@@ -27,6 +27,10 @@ def test_placement(boot):
 
 def test_wx(boot):
     boot.suite("wx", 60)
+
+
+def test_probes(boot):
+    boot.suite("probes", 120)
 
 
 def test_dispatcher(boot):
