@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A hart whose state is lost while it has nothing to do executes the text written meanwhile."""
+
+import subprocess
+
+import pytest
+
+from lib import BUILD
+from machine import KERNEL, machine_of
+
+LIMIT = 300
+HARTS = 2
+MEMORY = "512M"
+# A state of idle harts that loses registers and CSRs, for the machine's device tree
+IDLE_STATE = """
+/ {
+    cpus {
+        idle-states {
+            lost: lost {
+                compatible = "riscv,idle-state";
+                riscv,sbi-suspend-param = <0x80000000>;
+                entry-latency-us = <1>;
+                exit-latency-us = <1>;
+                min-residency-us = <2>;
+            };
+        };
+    };
+};
+"""
+
+
+def device_tree(out):
+    """QEMU's, in which each hart has that state. The kernel's build has the compiler."""
+    machine = machine_of(out.name)
+    tree, source = BUILD / "guest/idle.dtb", BUILD / "guest/idle.dts"
+    kind, name, *cpu = machine.options
+    subprocess.run([machine.qemu, kind, f"{name},dumpdtb={tree}", *cpu, "-smp", str(HARTS), "-m", MEMORY,
+                    "-nodefaults", "-display", "none"], check=True, capture_output=True)
+    dtc = [out / "scripts/dtc/dtc", "-q", "-I"]
+    states = "".join(f"/ {{ cpus {{ cpu@{hart} {{ cpu-idle-states = <&lost>; }}; }}; }};\n" for hart in range(HARTS))
+    said = subprocess.run([*dtc, "dtb", "-O", "dts", tree], check=True, stdout=subprocess.PIPE, text=True).stdout
+    source.write_text(said + IDLE_STATE + states)
+    subprocess.run([*dtc, "dts", "-O", "dtb", "-o", tree, source], check=True)
+    return tree
+
+
+@pytest.mark.skipif(KERNEL != "distro", reason="the lean kernel suspends no hart")
+def test_idle(report, start):
+    tree = device_tree(BUILD / "out" / KERNEL)
+    boot = start(f"{HARTS} harts that lose their state when idle", "idle", harts=HARTS, memory=MEMORY,
+                 devices=["-dtb", str(tree)])
+
+    def suspended():
+        """How often each hart was."""
+        return [int(boot.guest.output(f"cat /sys/devices/system/cpu/cpu{hart}/cpuidle/state1/usage"))
+                for hart in range(HARTS)]
+
+    before = suspended()
+    for program in "placement", "probes", "cycles 20":
+        boot.suite(program, LIMIT)
+    counts = [now - then for now, then in zip(suspended(), before)]
+    report.check(all(counts), "each hart was suspended meanwhile, and resumed", str(counts))
+    report.say(f"        {' and '.join(map(str, counts))} times")
