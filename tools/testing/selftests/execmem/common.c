@@ -8,7 +8,6 @@
 #include <stdint.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -34,7 +33,7 @@ void skip_without_mode(int argc, const char *usage)
 		ksft_exit_skip("usage: %s\n", usage);
 }
 
-char *read_file(const char *path)
+char *read_bytes(const char *path, size_t *length)
 {
 	size_t size = 0, room = 0;
 	char *text = NULL;
@@ -58,7 +57,15 @@ char *read_file(const char *path)
 	} while (got);
 	close(fd);
 	text[size] = '\0';
+	*length = size;
 	return text;
+}
+
+char *read_file(const char *path)
+{
+	size_t length;
+
+	return read_bytes(path, &length);
 }
 
 long read_long(const char *path)
@@ -198,6 +205,18 @@ bool stats_settle(const char *type, const struct stats *before)
 	} while (time(NULL) - start <= SETTLE_LIMIT);
 	ksft_print_msg("%s: %lu allocations of %lu bytes are live, %lu of %lu before\n", type,
 		       now.live, now.used, before->live, before->used);
+	return false;
+}
+
+bool stats_come_to(const char *type, const struct stats *before, long more)
+{
+	int i;
+
+	for (i = 0; i < 10 * SETTLE_LIMIT; i++) {
+		if (stats_of(type).live == before->live + more)
+			return true;
+		usleep(100000);
+	}
 	return false;
 }
 
@@ -342,33 +361,11 @@ bool have_modules(void)
 	return !access("/proc/modules", F_OK);
 }
 
-char *file_read(const char *path, size_t *size)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	struct stat stat;
-	size_t done;
-	ssize_t got;
-	char *bytes;
-
-	if (fd < 0 || fstat(fd, &stat))
-		die("open %s: %s", path, strerror(errno));
-	*size = stat.st_size;
-	bytes = malloc(*size);
-	/* sysfs gives a page at a time. */
-	for (done = 0; done < *size; done += got) {
-		got = bytes ? read(fd, bytes + done, *size - done) : -1;
-		if (got <= 0)
-			die("read %s: %s", path, got ? strerror(errno) : "it ends early");
-	}
-	close(fd);
-	return bytes;
-}
-
 char *module_read(const char *path, size_t *size)
 {
 	static const char signature[] = "~Module signature appended~\n";
 	const size_t length = sizeof(signature) - 1;
-	char *image = file_read(path, size);
+	char *image = read_bytes(path, size);
 
 	/* The last bytes say that there is one. */
 	if (*size > length && !memcmp(image + *size - length, signature, length))

@@ -72,10 +72,9 @@ struct ptdump {
  */
 void skip_without_mode(int argc, const char *usage);
 
-/* The bytes of a file that has a size; free() them. */
-char *file_read(const char *path, size_t *size);
-/* The text of any file, or the number in it; free() the text. */
+/* The whole file, how many bytes it has, or the number in it; free() the text. */
 char *read_file(const char *path);
+char *read_bytes(const char *path, size_t *length);
 long read_long(const char *path);
 /* Write to a file of the kernel's: returns 0 or the errno, or ends the program. */
 int try_write(const char *path, const char *text);
@@ -96,6 +95,8 @@ struct stats {
 struct stats stats_of(const char *type);
 /* True once what is live is what was @before, false if that takes too long. */
 bool stats_settle(const char *type, const struct stats *before);
+/* True once as many are live as in @before, and @more; false if that takes too long. */
+bool stats_come_to(const char *type, const struct stats *before, long more);
 
 /* The address of a symbol in /proc/kallsyms, 0 if there is none. */
 unsigned long symbol_address(const char *name);

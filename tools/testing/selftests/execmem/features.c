@@ -125,19 +125,6 @@ static unsigned long event_hits(void)
 	return hits;
 }
 
-/* A worker frees what is only for init. */
-static bool init_text_goes(const struct stats *unloaded)
-{
-	int second;
-
-	for (second = 0; second < SETTLE_LIMIT; second++) {
-		if (stats_of("module-text").live == unloaded->live + 1)
-			return true;
-		sleep(1);
-	}
-	return false;
-}
-
 /*
  * The event exists before the module. Its probe is put on init text as the module is
  * loaded, and is gone with that text.
@@ -149,7 +136,9 @@ static void test_init_probe(void)
 	must_write(KPROBE_EVENTS, "p:" EVENT " " FEATURES ":module_features_probed");
 	must_write(EVENT_ENABLE, "1");
 	module_load(FEATURES_KO);
-	ksft_test_result(event_hits() == 1 && features_work() && init_text_goes(&unloaded),
+	/* A worker frees it. */
+	ksft_test_result(event_hits() == 1 && features_work() &&
+			 stats_come_to("module-text", &unloaded, 1),
 			 "a probe on init text is hit once, and that text is freed\n");
 	must_write(EVENT_ENABLE, "0");
 	must_write(KPROBE_EVENTS, "-:" EVENT);

@@ -10,31 +10,22 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <libfdt.h>
 #include <linux/kexec.h>
 #include <linux/reboot.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/reboot.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "kselftest.h"
 #include "common.h"
-#include "memory.h"
 
 #define DEVICE_TREE	"/sys/firmware/fdt"
 
 /* Of the header of an image, Documentation/riscv/boot-image-header.rst */
 #define IMAGE_SIZE	16
-
-/* Of a flattened device tree, all of it big endian */
-#define FDT_STRUCT	8
-#define FDT_STRINGS	12
-#define FDT_BEGIN_NODE	1
-#define FDT_END_NODE	2
-#define FDT_PROP	3
-#define FDT_NOP		4
 
 static int open_file(const char *path)
 {
@@ -52,57 +43,40 @@ static void load_file(const char *vmlinux, const char *initramfs, const char *ar
 		die("kexec_file_load: %s", strerror(errno));
 }
 
-static uint32_t fdt_number(const char *at)
+/* What firmware and boot loader have told this kernel, in the tree; not to be made longer */
+static char *chosen_property(void *tree, const char *name, int *length)
 {
-	uint32_t number;
+	char *value = fdt_getprop_w(tree, fdt_path_offset(tree, "/chosen"), name, length);
 
-	memcpy(&number, at, sizeof(number));
-	return __builtin_bswap32(number);
+	if (!value)
+		die("%s has no property %s", DEVICE_TREE, name);
+	return value;
 }
 
-/* The value of the only property of that name, and its length */
-static char *fdt_property(char *fdt, const char *name, uint32_t *length)
+static void set_address(void *tree, const char *name, uint64_t address)
 {
-	const char *strings = fdt + fdt_number(fdt + FDT_STRINGS);
-	char *at = fdt + fdt_number(fdt + FDT_STRUCT);
+	int length;
+	char *value = chosen_property(tree, name, &length);
 
-	for (;;) {
-		uint32_t token = fdt_number(at);
-
-		at += sizeof(token);
-		if (token == FDT_BEGIN_NODE) {
-			at += (strlen(at) + 1 + 3) & ~3;
-		} else if (token == FDT_PROP) {
-			const char *found = strings + fdt_number(at + 4);
-
-			*length = fdt_number(at);
-			at += 8;
-			if (!strcmp(found, name))
-				return at;
-			at += (*length + 3) & ~3;
-		} else if (token != FDT_END_NODE && token != FDT_NOP) {
-			die("%s has no property %s", DEVICE_TREE, name);
-		}
-	}
-}
-
-static void fdt_set_address(char *fdt, const char *name, uint64_t address)
-{
-	uint32_t length;
-	char *value = fdt_property(fdt, name, &length);
-
-	address = __builtin_bswap64(address);
+	/* Big endian, in four bytes or eight */
+	address = cpu_to_fdt64(address);
 	memcpy(value, (char *)&address + sizeof(address) - length, length);
 }
 
-static void fdt_name_next(char *fdt)
+static void name_next(void *tree)
 {
-	uint32_t length;
-	char *word = strstr(fdt_property(fdt, "bootargs", &length), "this");
+	int length;
+	char *word = strstr(chosen_property(tree, "bootargs", &length), "this");
 
 	if (!word)
 		die("\"this\" is not an argument of this kernel");
 	memcpy(word, "next", strlen("next"));
+}
+
+/* @unit is a power of two */
+static unsigned long round_up(unsigned long value, unsigned long unit)
+{
+	return (value + unit - 1) & -unit;
 }
 
 /* Where the kernel is whose text /proc/iomem has */
@@ -124,15 +98,15 @@ static struct kexec_segment segment_of(const char *path, unsigned long address)
 {
 	struct kexec_segment segment = { .mem = (void *)address };
 
-	segment.buf = file_read(path, &segment.bufsz);
-	segment.memsz = (segment.bufsz + PAGE_SIZE - 1) & ~(PAGE_SIZE - 1);
+	segment.buf = read_bytes(path, &segment.bufsz);
+	segment.memsz = round_up(segment.bufsz, PAGE_SIZE);
 	return segment;
 }
 
 /* The first address behind a segment at which there may be a kernel, or anything */
 static unsigned long behind(const struct kexec_segment *segment)
 {
-	return ((unsigned long)segment->mem + segment->memsz + 2 * MIB - 1) & ~(2 * MIB - 1);
+	return round_up((unsigned long)segment->mem + segment->memsz, 2 * MIB);
 }
 
 static void load_image(const char *image, const char *initramfs)
@@ -140,17 +114,19 @@ static void load_image(const char *image, const char *initramfs)
 	unsigned long start = kernel_start(), initrd;
 	struct kexec_segment segments[3];
 	uint64_t size;
+	void *tree;
 
 	segments[0] = segment_of(image, start);
 	memcpy(&size, (const char *)segments[0].buf + IMAGE_SIZE, sizeof(size));
-	segments[0].memsz = (size + PAGE_SIZE - 1) & ~(PAGE_SIZE - 1);
+	segments[0].memsz = round_up(size, PAGE_SIZE);
 
 	initrd = behind(&segments[0]);
 	segments[1] = segment_of(initramfs, initrd);
 	segments[2] = segment_of(DEVICE_TREE, behind(&segments[1]));
-	fdt_set_address((char *)segments[2].buf, "linux,initrd-start", initrd);
-	fdt_set_address((char *)segments[2].buf, "linux,initrd-end", initrd + segments[1].bufsz);
-	fdt_name_next((char *)segments[2].buf);
+	tree = (void *)segments[2].buf;
+	set_address(tree, "linux,initrd-start", initrd);
+	set_address(tree, "linux,initrd-end", initrd + segments[1].bufsz);
+	name_next(tree);
 
 	if (syscall(SYS_kexec_load, start, 3UL, segments, (unsigned long)KEXEC_ARCH_RISCV))
 		die("kexec_load: %s", strerror(errno));

@@ -13,12 +13,12 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "kselftest.h"
 #include "common.h"
+#include "memory.h"
 
 #define TRACING		"/sys/kernel/tracing/"
 #define EVENT		"execmem_stack"
@@ -254,7 +254,6 @@ static void be_filtered(unsigned long programs)
 static void test_seccomp(void)
 {
 	struct stats before;
-	int status;
 	pid_t child;
 
 	if (prctl(PR_GET_SECCOMP, 0, 0, 0, 0) < 0) {
@@ -265,9 +264,7 @@ static void test_seccomp(void)
 	child = fork();
 	if (!child)
 		be_filtered(before.live);
-	if (child < 0 || waitpid(child, &status, 0) != child)
-		die("a child to be filtered: %s", strerror(errno));
-	ksft_test_result(!status && stats_settle("bpf", &before), FILTERED "\n");
+	ksft_test_result(child_succeeds(child) && stats_settle("bpf", &before), FILTERED "\n");
 }
 
 int main(void)

@@ -137,18 +137,6 @@ static unsigned long program_size(int fd)
 	return text_size(bpf_image_size(fd) + 8 + (have_rox() ? 16 : 128));
 }
 
-/* @type comes to have as many allocations as in @before, and @more. */
-static void settle(const char *type, const struct stats *before, long more)
-{
-	int i;
-
-	for (i = 0; i < 10 * SETTLE_LIMIT; i++) {
-		if (stats_of(type).live == before->live + more)
-			return;
-		usleep(100000);
-	}
-}
-
 /* Say whether addresses are given, or something that stands for them */
 static void trace_addresses(bool plain)
 {
@@ -257,7 +245,7 @@ static void test_bpf(void)
 	for (i = 0; i < NR_PROGRAMS; i++)
 		close(fds[i]);
 	free(more);
-	settle("bpf", &before, 0);
+	stats_come_to("bpf", &before, 0);
 	ksft_test_result(moved("bpf", &before, 0, 0) && moved("total", &total, 0, 0),
 			 "unloaded, they count no more\n");
 	frees = freed("bpf", NR_PROGRAMS + nr_more);
@@ -267,7 +255,7 @@ static void test_bpf(void)
 
 	/* Also when something is added to what is less */
 	close(bpf_load(0));
-	settle("bpf", &before, 0);
+	stats_come_to("bpf", &before, 0);
 	ksft_test_result(stats_of("bpf").peak == peak.peak, "the peak stays\n");
 }
 
@@ -299,8 +287,8 @@ static void test_module(void)
 	trace_clear();
 	module_load(TARGET_KO);
 	/* A worker frees what only the module's init function needed */
-	settle("module-text", &text, 1);
-	settle("module-data", &data, 1);
+	stats_come_to("module-text", &text, 1);
+	stats_come_to("module-data", &data, 1);
 	core = read_long("/sys/module/" TARGET_MODULE "/coresize");
 	code = area_of(module_section(TARGET_MODULE, ".text"));
 	vars = area_of(module_section(TARGET_MODULE, ".data"));
@@ -373,7 +361,7 @@ static void test_kprobes(void)
 
 	for (i = 0; i < nr; i++)
 		close(fds[i]);
-	settle("kprobes", &before, 0);
+	stats_come_to("kprobes", &before, 0);
 	ksft_test_result(moved("kprobes", &before, 0, 0) && moved("total", &total, 0, 0),
 			 "without the kprobes that page counts no more\n");
 	ksft_test_result(fired("alloc", "kprobes", NULL) == 1 && freed("kprobes", 1),
