@@ -125,8 +125,7 @@ class Guest:
         self.log.parent.mkdir(parents=True, exist_ok=True)
         self.logfile = open(self.log, "w", encoding="utf-8", errors="replace")
         try:
-            command = self.command(self.out, image, initramfs, disk, mmu, harts, memory, ports, append,
-                                   devices)
+            command = self.command(image, initramfs, disk, mmu, harts, memory, ports, append, devices)
             self.logfile.write("# " + " ".join(command) + "\n")
             self.child = pexpect.spawn(command[0], command[1:], encoding="utf-8",
                                        codec_errors="replace", timeout=BOOT_LIMIT, echo=False)
@@ -138,13 +137,13 @@ class Guest:
             self.close()
             raise
 
-    def command(self, out, image, initramfs, disk, mmu, harts, memory, ports, append, devices):
-        machine = machine_of(out.name)
+    def command(self, image, initramfs, disk, mmu, harts, memory, ports, append, devices):
+        machine = machine_of(self.out.name)
         qemu = machine.qemu
         if mmu and not os.environ.get("QEMU"):
             qemu = str(QEMU_MODES)
-        image = image or out / machine.image
-        initramfs = initramfs or BUILD / f"initramfs-{out.name}.cpio.gz"
+        image = image or self.out / machine.image
+        initramfs = initramfs or BUILD / f"initramfs-{self.out.name}.cpio.gz"
         if not shutil.which(qemu):
             raise GuestError(f"no emulator {qemu}: run 'make test', which gets it")
         for file in (image, disk or initramfs, machine.firmware):
