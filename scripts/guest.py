@@ -37,6 +37,8 @@ FAULT = re.compile(
     r"|unhandled signal")
 # Some complaints have their own words, and a stack trace; a lack of memory has one, too, and may be wanted.
 TRACE = re.compile(r"\bCall Trace:")
+# What stands between those words and the trace
+TRACE_HEAD = re.compile(r"CPU: \d+ PID: |Hardware name: ")
 NO_MEMORY = re.compile(r"(vmalloc error|alloc(ation)? failure): ")
 # Tests in the kernel say when they provoke one.
 EXPECTED = re.compile(r"(?:execmem_kunit|hotplug_range|module_features): (begin|end) expected (?:warning|report)")
@@ -117,6 +119,7 @@ class Guest:
         self.out = pathlib.Path(out)
         self.faults = []
         self.expected = self.no_memory = False
+        self.words = ""
         self.boot_lines = []
         self.monitor = None
         self.lost = None
@@ -230,13 +233,17 @@ class Guest:
         """Keep a line that no healthy kernel prints, unless a test has asked for it."""
         if mark := EXPECTED.search(line):
             self.expected = mark[1] == "begin"
-        fault = FAULT.search(line)
+        fault = line.strip() if FAULT.search(line) else None
         if NO_MEMORY.search(line):
             self.no_memory = True
         elif TRACE.search(line):
-            fault, self.no_memory = not self.no_memory, False
-        if fault and not self.expected and line.strip() not in self.faults:
-            self.faults.append(line.strip())
+            if not self.no_memory:
+                fault = f"{self.words}: {line.strip()}"
+            self.no_memory = False
+        if not TRACE_HEAD.search(line):
+            self.words = line.strip()
+        if fault and not self.expected and fault not in self.faults:
+            self.faults.append(fault)
 
     def kill(self):
         try:

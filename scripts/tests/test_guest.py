@@ -48,7 +48,7 @@ for line in sys.stdin:
     elif line.startswith("warn"):
         print("WARNING: CPU: 0 PID: 1 at mm/test.c:1 test+0x0/0x1", flush=True)
     elif line.startswith("complain"):
-        print("sysfs: cannot create duplicate filename '/a'\\nCall Trace:", flush=True)
+        print("sysfs: cannot create duplicate filename '/a'\\nCPU: 0 PID: 1 Comm: a\\nCall Trace:", flush=True)
     elif line.startswith("fill"):
         print("fill: vmalloc error: size 4096, failed\\nCPU: 0 PID: 1 Comm: fill\\nCall Trace:", flush=True)
     elif line.startswith("test "):
@@ -100,7 +100,7 @@ def test_stack_trace_is_kept_unless_memory_was_short(guest):
     guest.run("fill", 10)
     assert guest.faults == []
     guest.run("complain", 10)
-    assert guest.faults == ["Call Trace:"]
+    assert guest.faults == ["sysfs: cannot create duplicate filename '/a': Call Trace:"]
 
 
 def test_healthy_guest_has_no_faults(guest):
