@@ -71,6 +71,7 @@ def guest(tmp_path, monkeypatch):
     monkeypatch.setitem(MACHINES, "rv64", machine)
     monkeypatch.setattr("guest.LOG", tmp_path)
     monkeypatch.setattr("guest.BUILD", tmp_path)
+    monkeypatch.setattr("guest.PATIENCE", 1)
     (tmp_path / "initramfs-rv64.cpio.gz").touch()
     with Guest("fake", tmp_path / "rv64") as guest:
         yield guest
