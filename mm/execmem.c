@@ -371,13 +371,14 @@ void *execmem_range_alloc(const struct execmem_range *range,
  * caller to make it writable, read-only or executable with set_memory_*() as
  * its use demands. It is not zeroed. If execmem_is_rox(@type), it is read-only
  * and executable, has trapping instructions in it, starts at a multiple of
- * %EXECMEM_ROX_ALIGN,
- * and is written with execmem_update_copy() alone.
+ * %EXECMEM_ROX_ALIGN, and is written with execmem_update_copy() alone. Its
+ * protection is not the caller's to change: others have text in the same page.
  *
  * Context: process context, may sleep.
  *
- * Return: the address of @size bytes, rounded up to full pages; %NULL if
- * @size is 0, if there is no room in the range or no memory, or if the
+ * Return: the address of @size bytes, rounded up to full pages or, if
+ * execmem_is_rox(@type), to a multiple of %EXECMEM_ROX_ALIGN; %NULL if @size is
+ * 0, if there is no room in the range or no memory, or if the
  * architecture's table was refused at boot.
  */
 void *execmem_alloc(enum execmem_type type, size_t size)

@@ -12,6 +12,7 @@
 #include <linux/kthread.h>
 #include <linux/mm.h>
 #include <linux/sizes.h>
+#include <linux/set_memory.h>
 #include <linux/slab.h>
 #include <linux/string.h>
 #include <linux/uaccess.h>
@@ -161,6 +162,8 @@ static void test_vmalloc_knows_tail(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, is_vmalloc_or_module_addr(ptr));
 	KUNIT_EXPECT_FALSE(test, core_kernel_text((unsigned long)ptr));
 	KUNIT_EXPECT_FALSE(test, is_ksym_addr((unsigned long)ptr));
+	/* Its page is part of a large one, in which the kernel's text is, too */
+	KUNIT_EXPECT_EQ(test, set_memory_nx((unsigned long)ptr & PAGE_MASK, 1), -EINVAL);
 
 	execmem_free(ptr);
 }

@@ -3,9 +3,10 @@
  * BPF programs that call programs, filters of system calls, and what the kernel
  * makes of the addresses of programs, be they behind its own text or elsewhere:
  * stack traces name them, and nobody may probe them, nor what was one. Their start
- * is random.
+ * is random. Maps that would change the protection of executable memory are refused.
  */
 #include <errno.h>
+#include <linux/btf.h>
 #include <linux/filter.h>
 #include <linux/perf_event.h>
 #include <linux/seccomp.h>
@@ -29,6 +30,9 @@
  * there yet, and a trace by frame pointers leaves its caller out.
  */
 #define PROBED		"prandom_u32_state"
+
+/* The kernel's own, which no header for programs has */
+#define ENOTSUPP	524
 
 /* How often a program of each length is loaded */
 #define LOADS		20
@@ -267,11 +271,93 @@ static void test_seccomp(void)
 	ksft_test_result(child_succeeds(child) && stats_settle("bpf", &before), FILTERED "\n");
 }
 
+#define STRUCT_OPS	"a map whose image would be made executable is refused where all of it is"
+#define BTF		"/sys/kernel/btf/vmlinux"
+
+/* The number of bytes that follow a type, by what it is */
+static size_t btf_more(const struct btf_type *type)
+{
+	const size_t nr = BTF_INFO_VLEN(type->info);
+
+	switch (BTF_INFO_KIND(type->info)) {
+	case BTF_KIND_INT:
+	case BTF_KIND_VAR:
+	case BTF_KIND_DECL_TAG:
+		return sizeof(uint32_t);
+	case BTF_KIND_ARRAY:
+		return sizeof(struct btf_array);
+	case BTF_KIND_STRUCT:
+	case BTF_KIND_UNION:
+		return nr * sizeof(struct btf_member);
+	case BTF_KIND_ENUM:
+		return nr * sizeof(struct btf_enum);
+	case BTF_KIND_ENUM64:
+		return nr * sizeof(struct btf_enum64);
+	case BTF_KIND_FUNC_PROTO:
+		return nr * sizeof(struct btf_param);
+	case BTF_KIND_DATASEC:
+		return nr * sizeof(struct btf_var_secinfo);
+	default:
+		return 0;
+	}
+}
+
+/* The number of the kernel's struct @name, and its size; 0 if there is none */
+static uint32_t btf_struct(const char *name, uint32_t *size)
+{
+	size_t length;
+	char *data = read_bytes(BTF, &length);
+	const struct btf_header *header = (const void *)data;
+	const char *types = data + header->hdr_len + header->type_off;
+	const char *strings = data + header->hdr_len + header->str_off;
+	const struct btf_type *type;
+	uint32_t id = 1, found = 0;
+	size_t at;
+
+	for (at = 0; at < header->type_len && !found; id++) {
+		type = (const void *)(types + at);
+		at += sizeof(*type) + btf_more(type);
+		if (BTF_INFO_KIND(type->info) == BTF_KIND_STRUCT &&
+		    !strcmp(strings + type->name_off, name)) {
+			*size = type->size;
+			found = id;
+		}
+	}
+	free(data);
+	return found;
+}
+
+/* When it is registered, struct_ops makes a page executable; if that fails, writable. */
+static void test_struct_ops(void)
+{
+	union bpf_attr attr = {
+		.map_type = BPF_MAP_TYPE_STRUCT_OPS,
+		.key_size = sizeof(uint32_t),
+		.max_entries = 1,
+	};
+	uint32_t size = 0;
+	int fd, err;
+
+	if (!have_rox() || access(BTF, R_OK)) {
+		ksft_test_result_skip(STRUCT_OPS ": there is no cache, or no BTF\n");
+		return;
+	}
+	attr.btf_vmlinux_value_type_id = btf_struct("bpf_struct_ops_tcp_congestion_ops", &size);
+	if (!attr.btf_vmlinux_value_type_id)
+		die(BTF " has no struct_ops of TCP");
+	attr.value_size = size;
+	fd = syscall(SYS_bpf, BPF_MAP_CREATE, &attr, sizeof(attr));
+	err = errno;
+	ksft_test_result(fd < 0 && err == ENOTSUPP, STRUCT_OPS "\n");
+	if (fd >= 0)
+		close(fd);
+}
+
 int main(void)
 {
 	setlinebuf(stdout);
 	ksft_print_header();
-	ksft_set_plan(8);
+	ksft_set_plan(9);
 
 	test_seccomp();
 
@@ -281,6 +367,7 @@ int main(void)
 	test_random_start();
 	test_stack_trace();
 	test_no_probes();
+	test_struct_ops();
 
 	ksft_finished();
 }
