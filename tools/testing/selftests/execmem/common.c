@@ -191,6 +191,21 @@ struct stats stats_of(const char *type)
 	die("/sys/kernel/debug/execmem has no line \"%s\"", type);
 }
 
+struct stats stats_at_rest(const char *type)
+{
+	struct stats before, now = stats_of(type);
+	int i;
+
+	for (i = 0; i < 10 * SETTLE_LIMIT; i++) {
+		before = now;
+		usleep(100000);
+		now = stats_of(type);
+		if (now.live == before.live && now.used == before.used)
+			return now;
+	}
+	die("%s: allocations come and go, and nobody is there who would want them", type);
+}
+
 bool stats_settle(const char *type, const struct stats *before)
 {
 	const time_t start = time(NULL);

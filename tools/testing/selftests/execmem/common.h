@@ -93,6 +93,8 @@ struct stats {
 
 /* Of a type as the file names it, or of "total". */
 struct stats stats_of(const char *type);
+/* The same, once it does not change: what was freed before may wait for RCU and a worker. */
+struct stats stats_at_rest(const char *type);
 /* True once what is live is what was @before, false if that takes too long. */
 bool stats_settle(const char *type, const struct stats *before);
 /* True once as many are live as in @before, and @more; false if that takes too long. */

@@ -131,7 +131,7 @@ static unsigned long event_hits(void)
  */
 static void test_init_probe(void)
 {
-	struct stats unloaded = stats_of("module-text");
+	struct stats unloaded = stats_at_rest("module-text");
 
 	must_write(KPROBE_EVENTS, "p:" EVENT " " FEATURES ":module_features_probed");
 	must_write(EVENT_ENABLE, "1");
@@ -299,7 +299,7 @@ int main(void)
 	/* kprobes keeps the last of its pages; the tracer, on x86, the trampoline to kprobes */
 	close(kprobe_attach("bpf_check"));
 	close(kprobe_open("bpf_check", 0));
-	before = stats_of("total");
+	before = stats_at_rest("total");
 
 	test_features();
 	test_come_and_go();

@@ -264,7 +264,7 @@ static void test_seccomp(void)
 		ksft_test_result_skip(FILTERED ": the kernel has none\n");
 		return;
 	}
-	before = stats_of("bpf");
+	before = stats_at_rest("bpf");
 	child = fork();
 	if (!child)
 		be_filtered(before.live);

@@ -268,7 +268,7 @@ int main(void)
 	if (!have_modules() || access(KO, F_OK))
 		ksft_exit_skip("there is no " KO "\n");
 	ksft_set_plan(3 + ARRAY_SIZE(faults));
-	before = stats_of("total");
+	before = stats_at_rest("total");
 
 	image = image_read();
 	err = image_insert(&image);
