@@ -9,6 +9,16 @@
 #include <linux/module.h>
 #include <linux/stringify.h>
 
+/* A later kernel has no GOT for modules, unless it can be relocated itself. */
+#ifdef CONFIG_MODULE_SECTIONS
+#define OWN_ADDRESS	".option push\n"			\
+			".option pic\n"			\
+			"la a1, functions_\\this\n"	\
+			".option pop\n"
+#else
+#define OWN_ADDRESS	""
+#endif
+
 asm(".pushsection .data\n"
 	"functions_data: .fill 16\n"
 	".popsection\n"
@@ -21,10 +31,7 @@ asm(".pushsection .data\n"
 	"call strcmp\n"
 	"call functions_\\next\n"
 	"lla a0, functions_data\n"
-	".option push\n"
-	".option pic\n"
-	"la a1, functions_\\this\n"
-	".option pop\n"
+	OWN_ADDRESS
 	"ret\n"
 	".size functions_\\this, . - functions_\\this\n"
 	".endm\n"
