@@ -199,6 +199,8 @@ class Guest:
     def kexec(self, command, limit=BOOT_LIMIT):
         """Run a command that starts another kernel with kexec, and wait for its shell."""
         self.boot_lines = []
+        self.kernel_log()
+        self.show_warnings()
         self.child.send(f"{command}\n")
         self.have_shell(limit)
 
@@ -288,6 +290,10 @@ class Guest:
         """What the kernel logged since the last call; most of it is not on the console."""
         return self.output("dmesg -c").splitlines()
 
+    def show_warnings(self):
+        """Have the kernel's warnings on the console, where nobody will read its log any more."""
+        self.output("dmesg -n 5")
+
     def plug(self, port, size, name, more=""):
         """Hot-add memory behind a root port; returns the monitor's lines."""
         lines = [f"object_add memory-backend-ram,id=m{name},size={size}",
@@ -321,11 +327,14 @@ class Guest:
     def power_off(self):
         """End the boot as a machine should: raises if it does not power off."""
         self.kernel_log()
+        self.show_warnings()
         self.child.send("poweroff -f\n")
         try:
             self.child.expect(pexpect.EOF, timeout=POWEROFF_LIMIT)
         except pexpect.TIMEOUT:
             self.give_up(f"did not power off within {POWEROFF_LIMIT} s")
+        for line in self.child.before.splitlines():
+            self.watch(TIME.sub("", line))
         self.lost = "it was powered off"
 
     def close(self):

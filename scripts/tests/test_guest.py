@@ -30,7 +30,7 @@ def monitor():
             return
 
 threading.Thread(target=monitor, daemon=True).start()
-unwilling = False
+unwilling = late = False
 status = 0
 print("guest: ready", flush=True)
 for line in sys.stdin:
@@ -40,7 +40,10 @@ for line in sys.stdin:
     elif line.startswith("end"):
         sys.exit()
     elif line.startswith("poweroff") and not unwilling:
+        print("WARNING: CPU: 0 PID: 1 at mm/test.c:1 test+0x0/0x1" if late else "reboot: Power down", flush=True)
         sys.exit()
+    elif line.startswith("late"):
+        late = True
     elif line.startswith("unwilling"):
         unwilling = True
     elif line.startswith("hang"):
@@ -102,6 +105,12 @@ def test_stack_trace_is_kept_unless_memory_was_short(guest):
     assert guest.faults == []
     guest.run("complain", 10)
     assert guest.faults == ["sysfs: cannot create duplicate filename '/a': Call Trace:"]
+
+
+def test_warning_while_it_powers_off_is_kept(guest):
+    guest.run("late", 10)
+    guest.power_off()
+    assert guest.faults == ["WARNING: CPU: 0 PID: 1 at mm/test.c:1 test+0x0/0x1"]
 
 
 def test_healthy_guest_has_no_faults(guest):
