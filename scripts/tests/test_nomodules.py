@@ -4,6 +4,8 @@
 import pytest
 
 from conftest import boot_guest
+# The test runs here, too, on this module's boot.
+from test_users import test_boot_log    # noqa: F401
 
 
 @pytest.fixture(scope="module")

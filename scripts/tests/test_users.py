@@ -24,6 +24,10 @@ def test_boot_log(report, boot):
                  "DEBUG_WX finds no page writable and executable")
     report.check(any(line.startswith("riscv: preallocated") for line in lines),
                  "the log says what was preallocated")
+    # Programs that run in the guest leave out what needs the cache where there is none.
+    wanted = "N" if "execmem.rox=0" in boot.guest.output("cat /proc/cmdline") else "Y"
+    rox = boot.guest.output("cat /sys/module/execmem/parameters/rox")
+    report.check(rox == wanted, "the cache of read-only memory is on, unless it was switched off", rox)
 
 
 def test_kunit(boot):
