@@ -10,6 +10,7 @@ import functools
 import os
 import pathlib
 import re
+import subprocess
 import sys
 import time
 
@@ -159,6 +160,13 @@ class Boot:
                          f"{len(faults)}, first: {faults[0]}" if faults else "")
             REPORT.say(f"        log: {os.path.relpath(self.guest.log)}, {time.monotonic() - self.start:.0f} s")
             self.guest.close()
+
+
+def needs_device(name):
+    """Skip the test if QEMU= gives a QEMU without it; `make qemu`'s has it."""
+    given = os.environ.get("QEMU")
+    if given and name not in subprocess.run([given, "-device", "help"], capture_output=True, text=True).stdout:
+        pytest.skip(f"QEMU= has no {name} for RISC-V")
 
 
 @pytest.fixture(scope="session")

@@ -1,17 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Memory of devices: persistent memory in all the ways it is used, and memory that only a device can access."""
 
-import os
-import subprocess
-
 import pytest
+
+from conftest import needs_device
 
 
 def start_pmem(start, title, name, mode, size, **options):
-    given = os.environ.get("QEMU")
-    if given and "virtio-pmem-pci" not in subprocess.run([given, "-device", "help"], capture_output=True,
-                                                         text=True).stdout:
-        pytest.skip("QEMU= has no virtio-pmem for RISC-V")
+    needs_device("virtio-pmem-pci")
     devices = ["-object", f"memory-backend-memfd,id=pmem0,size={size}M", "-device", "virtio-pmem-pci,memdev=pmem0"]
     return start(f"{title}, 2 harts, {size} MiB of virtio-pmem", name, mmu=mode, harts=2, devices=devices, **options)
 

@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """A guest with virtio-mem grows and shrinks while it works; requests that cannot be met change nothing."""
 
-import os
-import subprocess
 import time
 
 import pytest
 
+from conftest import needs_device
 from guest import GuestError
 
 MIB = 1 << 20
@@ -24,10 +23,7 @@ def devices(*options):
 
 @pytest.fixture(scope="module", autouse=True)
 def needs_virtio_mem():
-    given = os.environ.get("QEMU")
-    if given and "virtio-mem-pci" not in subprocess.run([given, "-device", "help"], capture_output=True,
-                                                        text=True).stdout:
-        pytest.skip("QEMU= has no virtio-mem for RISC-V")
+    needs_device("virtio-mem-pci")
 
 
 def request(boot, size):
