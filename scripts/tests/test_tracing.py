@@ -35,8 +35,12 @@ def run_traced(report, boot, tracer, programs):
 
 
 @distro_only
-@pytest.mark.parametrize("tracer", ["function", "function_graph"])
-@pytest.mark.parametrize("rox", [1, 0])
+@pytest.mark.parametrize("tracer, rox", [
+    ("function", 1),
+    ("function_graph", 0),
+    pytest.param("function", 0, marks=pytest.mark.test_all),
+    pytest.param("function_graph", 1, marks=pytest.mark.test_all),
+])
 def test_tracer(report, start, tracer, rox):
     boot = start(f"2 harts, {tracer} tracer, execmem.rox={rox}", f"tracing-{tracer}-{rox}", harts=2,
                  append=f"execmem.rox={rox}")

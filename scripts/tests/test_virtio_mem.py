@@ -76,7 +76,7 @@ def refuses(report, boot, what, line, reason):
 
 
 # 7.5 GiB come and go: on the lean kernel, as one that clears what it allocates takes minutes more.
-@pytest.mark.parametrize("mode", ["sv57", "sv39"])
+@pytest.mark.parametrize("mode", ["sv57", pytest.param("sv39", marks=pytest.mark.test_all)])
 def test_resize(report, start, mode):
     boot = start(f"{mode.capitalize()}, 2 harts, 512 MiB to 8 GiB with virtio-mem", f"virtio-mem-{mode}", config="rv64",
                  mmu=mode, harts=2, memory="512M,maxmem=16G", ports=1, append=MOVABLE, devices=devices("bus=rp0"))
