@@ -25,7 +25,8 @@ QEMU_MODES = BUILD / "parts/qemu/qemu-system-riscv64"
 ROMS = pathlib.Path("/usr/share/qemu")
 MODES = {"sv57": "", "sv48": ",sv57=off", "sv39": ",sv57=off,sv48=off"}
 
-# Limits are seconds on an idle machine, and many times what is needed there. Others are busy.
+# Limits of boots and commands are seconds on an idle machine, and many times what is needed
+# there. A guest has this many times as long, as the machine may be busy.
 PATIENCE = 2
 BOOT_LIMIT = 120        # to the shell; it takes about two, ten with KUnit
 COMMAND_LIMIT = 60
@@ -199,8 +200,7 @@ class Guest:
     def kexec(self, command, limit=BOOT_LIMIT):
         """Run a command that starts another kernel with kexec, and wait for its shell."""
         self.boot_lines = []
-        self.kernel_log()
-        self.show_warnings()
+        self.read_log_last()
         self.child.send(f"{command}\n")
         self.have_shell(limit)
 
@@ -290,8 +290,9 @@ class Guest:
         """What the kernel logged since the last call; most of it is not on the console."""
         return self.output("dmesg -c").splitlines()
 
-    def show_warnings(self):
-        """Have the kernel's warnings on the console, where nobody will read its log any more."""
+    def read_log_last(self):
+        """Read the kernel's log for the last time: from here on, its warnings are on the console."""
+        self.kernel_log()
         self.output("dmesg -n 5")
 
     def plug(self, port, size, name, more=""):
@@ -326,8 +327,7 @@ class Guest:
 
     def power_off(self):
         """End the boot as a machine should: raises if it does not power off."""
-        self.kernel_log()
-        self.show_warnings()
+        self.read_log_last()
         self.child.send("poweroff -f\n")
         try:
             self.child.expect(pexpect.EOF, timeout=POWEROFF_LIMIT)
