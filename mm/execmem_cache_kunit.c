@@ -11,8 +11,8 @@
 #include <linux/kallsyms.h>
 #include <linux/kthread.h>
 #include <linux/mm.h>
-#include <linux/sizes.h>
 #include <linux/set_memory.h>
+#include <linux/sizes.h>
 #include <linux/slab.h>
 #include <linux/string.h>
 #include <linux/uaccess.h>
