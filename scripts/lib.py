@@ -52,6 +52,7 @@ def kernel_make(out, arch, cross, source=LINUX):
         # directory in which they were compiled.
         env["CCACHE_NOHASHDIR"] = "1"
         command += [f"CC={TOP / 'scripts/cc'} {cross}gcc", "HOSTCC=ccache gcc",
+                    f"cmd_gensymtypes_c={TOP / 'scripts/symversions'} {cross}gcc $(c_flags) $<",
                     f"KCFLAGS=-fmacro-prefix-map={os.path.relpath(source, out)}/="]
     return command, env
 

@@ -3,7 +3,10 @@
 
 import subprocess
 
-from lib import kernel_make
+import pytest
+
+from lib import BUILD, TOP, kernel_make
+from machine import CROSS, KERNEL
 
 
 def test_embedded_file_is_this_build_s(tmp_path):
@@ -19,3 +22,26 @@ def test_embedded_file_is_this_build_s(tmp_path):
             (tmp_path / "key").write_bytes(key)
             subprocess.run([*compiler, "-MD", "-c", "-o", "keys.o", source], cwd=tmp_path, env=env, check=True)
             assert key in (tmp_path / "keys.o").read_bytes(), source
+
+
+@pytest.mark.skipif(KERNEL != "distro", reason="the lean kernel has no checksums of symbols")
+def test_checksums_of_symbols_are_kbuild_s(tmp_path):
+    """The checksums of exported symbols that ccache keeps are those of the source as it is now."""
+    genksyms = BUILD / "out/distro/scripts/genksyms/genksyms"
+    (tmp_path / "scripts/genksyms").mkdir(parents=True)
+    (tmp_path / "scripts/genksyms/genksyms").symlink_to(genksyms)
+    env = kernel_make(tmp_path, "riscv", CROSS)[1] | {"CCACHE_DIR": str(tmp_path / "ccache")}
+    compiler = [f"{CROSS}gcc", "-Wp,-MMD,f.d", "f.c"]
+    (tmp_path / "f.c").write_text('#include "f.h"\nint f(struct s *s) { return s->a; }\n__GENKSYMS_EXPORT_SYMBOL(f);\n')
+    seen = []
+    for members in "int a;", "int a;", "int b, a;":
+        (tmp_path / "f.h").write_text(f"struct s {{ {members} }};\n")
+        ours = subprocess.run([TOP / "scripts/symversions", *compiler], cwd=tmp_path, env=env, check=True,
+                              capture_output=True, text=True).stdout
+        source = subprocess.run([*compiler, "-E", "-D__GENKSYMS__"], cwd=tmp_path, check=True, capture_output=True)
+        kbuild = subprocess.run([genksyms, "-r", "/dev/null"], input=source.stdout, check=True, capture_output=True)
+        assert ours == kbuild.stdout.decode() != ""
+        seen.append(ours)
+    assert seen[0] == seen[1] != seen[2]
+    hits = subprocess.run(["ccache", "--print-stats"], env=env, check=True, capture_output=True, text=True).stdout
+    assert "direct_cache_hit\t1\n" in hits
