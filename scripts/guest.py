@@ -30,7 +30,7 @@ MODES = {"sv57": "", "sv48": ",sv57=off", "sv39": ",sv57=off,sv48=off"}
 PATIENCE = 2
 BOOT_LIMIT = 120        # to the shell; it takes about two, ten with KUnit
 COMMAND_LIMIT = 60
-POWEROFF_LIMIT = 60
+POWEROFF_LIMIT = 30
 
 # What a healthy kernel never prints.
 FAULT = re.compile(
@@ -329,10 +329,11 @@ class Guest:
         """End the boot as a machine should: raises if it does not power off."""
         self.read_log_last()
         self.child.send("poweroff -f\n")
+        limit = POWEROFF_LIMIT * PATIENCE
         try:
-            self.child.expect(pexpect.EOF, timeout=POWEROFF_LIMIT)
+            self.child.expect(pexpect.EOF, timeout=limit)
         except pexpect.TIMEOUT:
-            self.give_up(f"did not power off within {POWEROFF_LIMIT} s")
+            self.give_up(f"did not power off within {limit} s")
         for line in self.child.before.splitlines():
             self.watch(TIME.sub("", line))
         self.lost = "it was powered off"

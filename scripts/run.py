@@ -140,7 +140,8 @@ if NAME == "rv64":
 def main():
     if NAME not in DATA_AREA:
         die(f"there is no tour of '{NAME}' (only of {', '.join(DATA_AREA)})")
-    with Guest(f"run-{NAME}", BUILD / "out" / NAME, ports=int(NAME == "rv64"),
+    log = f"run-{NAME}-shell" if sys.stdin.isatty() else f"run-{NAME}"
+    with Guest(log, BUILD / "out" / NAME, ports=int(NAME == "rv64"),
                append="memhp_default_state=online_movable" if NAME == "rv64" else "") as guest:
         tour(guest, SECTIONS, SHELL)
 

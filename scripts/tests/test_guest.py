@@ -135,7 +135,7 @@ from conftest import boot_guest
 HERE = pathlib.Path(__file__).parent
 machine.MACHINES["rv64"] = machine.MACHINES["rv64"]._replace(qemu=str(HERE / "qemu"), firmware=None)
 guest.LOG = HERE
-guest.POWEROFF_LIMIT = 2
+guest.POWEROFF_LIMIT = 1
 FILES = {"image": HERE / "qemu", "initramfs": HERE / "qemu"}
 
 @pytest.fixture(scope="module", params=[1, 2])
