@@ -105,7 +105,9 @@ def machine_of(name):
 def main():
     if len(sys.argv) != 2:
         die("usage: machine.py CONFIGURATION")
-    machine = machine_of(sys.argv[1])
+    name = configuration(sys.argv[1])[1]
+    machine = MACHINES[name]
+    print(f"machine={name}")
     for field in ("arch", "cross", "busybox", "cc"):
         print(f"{field}={shlex.quote(str(getattr(machine, field)))}")
 
