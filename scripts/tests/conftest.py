@@ -10,6 +10,7 @@ import functools
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -160,6 +161,16 @@ class Boot:
                          f"{len(faults)}, first: {faults[0]}" if faults else "")
             REPORT.say(f"        log: {os.path.relpath(self.guest.log)}, {time.monotonic() - self.start:.0f} s")
             self.guest.close()
+
+
+def with_modules(config):
+    """The guest's programs and, for modprobe, all modules of the kernel: one archive behind the other."""
+    archive = BUILD / f"guest/{config}/with-modules.cpio.gz"
+    with open(archive, "wb") as joined:
+        for part in ("initramfs", "modules"):
+            with open(BUILD / f"{part}-{config}.cpio.gz", "rb") as file:
+                shutil.copyfileobj(file, joined)
+    return archive
 
 
 def needs_device(name):

@@ -2,11 +2,11 @@
 """All modules that a configuration builds are loaded and unloaded, twice; nothing is left."""
 
 import re
-import shutil
 import time
 
 import pytest
 
+from conftest import with_modules
 from lib import BUILD
 from machine import KERNEL
 
@@ -29,16 +29,6 @@ LEFT = ["cat /proc/modules", "ls -1 /sys/module", "cat /proc/devices", "cat /pro
         "ls -1 /sys/class", "ls -1 /sys/bus", "ls -1 /sys/kernel/tracing/events", "cut -d ' ' -f 1 /proc/slabinfo",
         "grep '\\[[a-z]' /proc/kallsyms | grep -v '\\[bpf\\]' || true"]
 TAINTED_BY_UNSIGNED = 1 << 13
-
-
-def with_modules(config):
-    """The guest's programs and, for modprobe, all modules of the kernel: one archive behind the other."""
-    archive = BUILD / f"guest/{config}/with-modules.cpio.gz"
-    with open(archive, "wb") as joined:
-        for part in ("initramfs", "modules"):
-            with open(BUILD / f"{part}-{config}.cpio.gz", "rb") as file:
-                shutil.copyfileobj(file, joined)
-    return archive
 
 
 class Modules:
@@ -119,9 +109,9 @@ distro_only = pytest.mark.skipif(KERNEL != "distro", reason="the lean kernel has
 
 
 @pytest.mark.parametrize("config, rox, least", [
-    pytest.param("distro", 1, 200, marks=distro_only),
-    pytest.param("distro", 0, 200, marks=[distro_only, pytest.mark.test_all]),
-    pytest.param("distro-lockdep", 1, 200, marks=[distro_only, pytest.mark.test_all]),
+    pytest.param("distro", 1, 150, marks=distro_only),
+    pytest.param("distro", 0, 150, marks=[distro_only, pytest.mark.test_all]),
+    pytest.param("distro-lockdep", 1, 150, marks=[distro_only, pytest.mark.test_all]),
     ("debug", 1, 60),
 ])
 def test_all(report, start, config, rox, least):

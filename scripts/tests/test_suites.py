@@ -5,19 +5,20 @@ import re
 
 import pytest
 
+from conftest import with_modules
 from machine import KERNEL
 
 # ftracetest cases that cannot run here, and why.
 NOT_HERE = {
     "kprobe_args_string.tc": "it has no register names for riscv",
     "kprobe_args_syntax.tc": "it has no register names for riscv",
-    "kprobe_module.tc": "it needs a sample module; 'placement' probes a module of ours",
     "kprobe_non_uniq_symbol.tc": "the kernel has no two functions of the name it wants",
     "probepoint.tc": "it probes an instruction that 6.1 on riscv refuses, unpatched too",
 }
 # ... and on the lean kernel
 NOT_LEAN = {
     "kprobe_ftrace.tc": "the function tracer is off",
+    "kprobe_module.tc": "the module that it probes is not built",
     "uprobe_syntax_errors.tc": "uprobes are off",
 }
 
@@ -51,7 +52,7 @@ def test_vmalloc(report, start):
 def test_ftracetest(report, start, rox):
     """The kprobe cases of tools/testing/selftests/ftrace."""
     boot = start(f"2 harts, ftracetest, execmem.rox={rox}", f"ftracetest-{rox}", harts=2,
-                 append=f"execmem.rox={rox}")
+                 initramfs=with_modules(KERNEL), append=f"execmem.rox={rox}")
     not_here = NOT_HERE | ({} if KERNEL == "distro" else NOT_LEAN)
     names = boot.guest.output("ls /ftrace/test.d/kprobe").split()
     for name in [name for name in names if name in not_here]:

@@ -89,6 +89,18 @@ def test_small_pages(report, start):
     report.check(blocks == small > 0, "blocks of 4 KiB pages are counted", f"{small} of {blocks}")
 
 
+@pytest.mark.test_all
+@pytest.mark.skipif(KERNEL != "distro", reason="the lean kernel is for 8 harts")
+def test_many_harts(report, start):
+    """A mask of harts that needs more than one word, as the firmware takes them."""
+    harts = 66
+    boot = start(f"{harts} harts", "users-harts", harts=harts, memory="1G")
+    seen = boot.guest.output("grep -c ^processor /proc/cpuinfo")
+    report.check(seen == str(harts), "all harts are there", seen)
+    for program in "placement", "probes", "cycles 20":
+        boot.suite(program, LIMIT)
+
+
 # Without the cache, BPF has a window of 128 MiB. With it, it is 2 GiB.
 @pytest.mark.parametrize("rox, memory", [(1, "3G"), (0, "512M")])
 def test_full(start, rox, memory):
