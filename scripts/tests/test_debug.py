@@ -39,6 +39,7 @@ def test_hotadd(start):
     boot.suite("hotadd refuse", LIMIT, plug=lambda: boot.guest.plug(1, "64M", 1))
 
 
+@pytest.mark.test_all
 def test_pgd(start):
     boot = start("debug kernel, 2 harts, an older process", "debug-pgd", config="debug", mmu="sv57",
                  harts=2, ports=1, boot_limit=LIMIT)
@@ -84,6 +85,7 @@ def hotplug_boot(start, what, name, mmu, options):
 
 
 # With Sv57, added memory may need a page table at each level but the first.
+@pytest.mark.test_all
 def test_free_pages_unmapped(report, start):
     boot = hotplug_boot(start, "free pages unmapped", "debug-pagealloc", "sv57", "debug_pagealloc=on")
     free = int(re.search(r"MemFree: *(\d+) kB", boot.guest.output("cat /proc/meminfo"))[1]) >> 10

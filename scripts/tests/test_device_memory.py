@@ -41,6 +41,7 @@ def load_hmm(boot):
     boot.guest.output("insmod modules/test_hmm.ko spm_addr_dev0=0xd0000000 spm_addr_dev1=0xe0000000")
 
 
+@pytest.mark.test_all
 def test_debug_pmem(start):
     boot = start_pmem(start, "debug kernel, Sv39", "pmem-debug", "sv39", 256, config="debug",
                       memory="2G,maxmem=4G", boot_limit=300, append="rcupdate.rcu_expedited=1")

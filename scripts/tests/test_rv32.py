@@ -3,6 +3,8 @@
 
 import re
 
+import pytest
+
 # What the JIT of 6.1 for 32-bit refuses to compile, with or without the series: the
 # names of test_bpf's cases, how many there are, and why.
 NOT_COMPILED = [
@@ -39,6 +41,7 @@ def test_full(start):
     boot.suite("full", 300)
 
 
+@pytest.mark.test_all
 def test_bpf(report, start):
     """lib/test_bpf.c: what the JIT compiles gives the right results."""
     boot = start("32-bit, 1 hart, test_bpf", "rv32-test_bpf", config="rv32", harts=1)

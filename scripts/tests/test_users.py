@@ -102,7 +102,8 @@ def test_many_harts(report, start):
 
 
 # Without the cache, BPF has a window of 128 MiB. With it, it is 2 GiB.
-@pytest.mark.parametrize("rox, memory", [(1, "3G"), (0, "512M")])
+# The kernel of test_debug.py does the latter in `make test`, too.
+@pytest.mark.parametrize("rox, memory", [(1, "3G"), pytest.param(0, "512M", marks=pytest.mark.test_all)])
 def test_full(start, rox, memory):
     """The window of BPF is filled, the others are not impressed."""
     boot = start(f"2 harts, the BPF window is filled, execmem.rox={rox}", f"full-{rox}", harts=2,
