@@ -151,6 +151,7 @@ static void test_vmalloc_knows_blocks(struct kunit *test)
 static void test_vmalloc_knows_tail(struct kunit *test)
 {
 	void *ptr = test_alloc(test, 64);
+	unsigned long page = (unsigned long)ptr & PAGE_MASK;
 
 	/* Best fit takes the tail before it takes from a block that nobody uses */
 	if (!execmem_in_text_tail((unsigned long)ptr)) {
@@ -162,8 +163,9 @@ static void test_vmalloc_knows_tail(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, is_vmalloc_or_module_addr(ptr));
 	KUNIT_EXPECT_FALSE(test, core_kernel_text((unsigned long)ptr));
 	KUNIT_EXPECT_FALSE(test, is_ksym_addr((unsigned long)ptr));
-	/* Its page is part of a large one, in which the kernel's text is, too */
-	KUNIT_EXPECT_EQ(test, set_memory_nx((unsigned long)ptr & PAGE_MASK, 1), -EINVAL);
+	/* A page within the large one in which the kernel's text is, too */
+	page += IS_ALIGNED(page, PMD_SIZE) * PAGE_SIZE;
+	KUNIT_EXPECT_EQ(test, set_memory_nx(page, 1), -EINVAL);
 
 	execmem_free(ptr);
 }

@@ -60,6 +60,8 @@ int kasan_add_zero_shadow(void *start, unsigned long size)
 
 			if (!table)
 				return -ENOMEM;
+			/* Other harts walk the shadow: the empty table first, then the entry */
+			smp_wmb();
 			pmd_populate_kernel(&init_mm, pmd, table);
 		}
 		map_early_ptes(pmd, addr, next);
