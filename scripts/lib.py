@@ -51,6 +51,7 @@ def kernel_make(out, arch, cross, source=LINUX):
         # Objects with debug information are shared too: all that differs in them is the
         # directory in which they were compiled.
         env["CCACHE_NOHASHDIR"] = "1"
+        # The checksums of exported symbols are kept in it, too.
         command += [f"CC={TOP / 'scripts/cc'} {cross}gcc", "HOSTCC=ccache gcc",
                     f"cmd_gensymtypes_c={TOP / 'scripts/symversions'} {cross}gcc $(c_flags) $<",
                     f"KCFLAGS=-fmacro-prefix-map={os.path.relpath(source, out)}/="]
