@@ -176,9 +176,11 @@ class Guest:
         if ports:
             # Each port reserves a window as large as what may be plugged into it.
             arguments.append("pci=hpmmioprefsize=1G")
-            for port in range(ports):
-                command += ["-device",
-                            f"pcie-root-port,id=rp{port},chassis={port + 1},slot={port + 1}"]
+            slots = [0x10 + port for port in range(ports)]
+            # What is plugged there is memory.
+            arguments.append("pci_ram.devices=" + ";".join(f"00:{slot:x}.0" for slot in slots))
+            for port, slot in enumerate(slots):
+                command += ["-device", f"pcie-root-port,id=rp{port},chassis={port + 1},slot={port + 1},addr={slot:#x}"]
         # Behind the ports, where they may be plugged in.
         return command + [*devices, "-append", " ".join(arguments).strip()]
 
@@ -202,6 +204,16 @@ class Guest:
         self.boot_lines = []
         self.read_log_last()
         self.child.send(f"{command}\n")
+        self.have_shell(limit)
+
+    def crash(self, limit=BOOT_LIMIT):
+        """Have the kernel crash, and wait for the shell of the one that was loaded for that."""
+        self.boot_lines = []
+        self.read_log_last()
+        self.expected = True
+        self.child.send("echo c > /proc/sysrq-trigger\n")
+        self.read_until("Starting crashdump kernel", limit)
+        self.expected = False
         self.have_shell(limit)
 
     def get_shell(self, limit):

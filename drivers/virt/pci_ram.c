@@ -4,32 +4,88 @@
  *
  * The device is QEMU's ivshmem-plain, whose BAR 2 is the memory of a backend.
  * Behind a port that can be hot-plugged, it is a memory module for machines
- * that have no slots for any, such as RISC-V's virt: from the monitor,
+ * that have no slots for any, such as RISC-V's virt: with a port
+ *
+ *   -device pcie-root-port,id=rp0,chassis=1,slot=1,addr=0x10
+ *   -append "... pci_ram.devices=00:10.0"
+ *
+ * the lines
  *
  *   object_add memory-backend-ram,id=m0,size=512M
  *   device_add ivshmem-plain,id=d0,memdev=m0,bus=rp0
  *
- * adds the memory and "device_del d0" removes it, unless a part of it cannot be
- * taken offline: then all of it stays, and the device with it.
+ * in the monitor add the memory and "device_del d0" removes it, unless a part of it
+ * cannot be taken offline: then all of it stays, and the device with it.
  *
  * ivshmem was made to share memory between guests. This driver does not: what
- * it finds in BAR 2 belongs to this kernel alone and is overwritten.
+ * it finds in BAR 2 belongs to this kernel alone and is overwritten. So it takes
+ * only devices that it was told to.
  */
 
 #include <linux/completion.h>
+#include <linux/crash_dump.h>
 #include <linux/device.h>
+#include <linux/ioport.h>
 #include <linux/jiffies.h>
 #include <linux/kthread.h>
 #include <linux/memory.h>
 #include <linux/memory_hotplug.h>
+#include <linux/mm.h>
 #include <linux/module.h>
+#include <linux/mutex.h>
+#include <linux/notifier.h>
 #include <linux/numa.h>
 #include <linux/pci.h>
+#include <linux/pci_hotplug.h>
+#include <linux/pm.h>
 #include <linux/sched/signal.h>
 #include <linux/sizes.h>
+#include <linux/string.h>
+#include <linux/workqueue.h>
 
 #define PCI_RAM_BAR		2
 #define PCI_RAM_REVISION	1
+
+/* The time that others wait for at most while a page is held */
+#define PCI_RAM_MAX_ATTEMPT	16	/* seconds */
+
+static char devices[256];
+static DEFINE_MUTEX(devices_lock);
+
+static int set_devices(const char *text, const struct kernel_param *param)
+{
+	/* What a shell writes ends in a newline */
+	size_t length = strcspn(text, "\n");
+
+	if (length >= sizeof(devices))
+		return -ENOSPC;
+
+	mutex_lock(&devices_lock);
+	memcpy(devices, text, length);
+	devices[length] = '\0';
+	mutex_unlock(&devices_lock);
+
+	return 0;
+}
+
+static int get_devices(char *text, const struct kernel_param *param)
+{
+	int length;
+
+	mutex_lock(&devices_lock);
+	length = sysfs_emit(text, "%s\n", devices);
+	mutex_unlock(&devices_lock);
+
+	return length;
+}
+
+static const struct kernel_param_ops devices_ops = {
+	.set	= set_devices,
+	.get	= get_devices,
+};
+
+module_param_cb(devices, &devices_ops, NULL, 0644);
+MODULE_PARM_DESC(devices, "The ivshmem-plain devices that are System RAM: those at, or behind a bridge at, [DOMAIN:]BUS:DEVICE.FUNCTION[/DEVICE.FUNCTION]..., or that are pci:VENDOR:DEVICE[:SUBVENDOR:SUBDEVICE]; several are separated by semicolons (default none)");
 
 static unsigned int patience = 60;
 module_param(patience, uint, 0644);
@@ -41,41 +97,143 @@ MODULE_PARM_DESC(patience, "Seconds for each GiB or part of it after which remov
  * @group: of the blocks of this device, which come and go together
  * @start: physical address
  * @size: bytes
- * @added: whether it is System RAM
+ * @region: of its addresses, in which the memory is added
+ * @online_types: how each block was online before it was taken offline
+ * @notifier: keeps what is to be removed from coming online
+ * @leaves: whether it is to be removed
  */
 struct pci_ram {
 	struct pci_dev	*pdev;
 	int		group;
 	u64		start;
 	u64		size;
-	bool		added;
+	struct resource	*region;
+	u8		*online_types;
+
+	struct notifier_block	notifier;
+	bool		leaves;
 };
+
+static int pci_ram_notify(struct notifier_block *notifier, unsigned long action, void *data)
+{
+	struct pci_ram *ram = container_of(notifier, struct pci_ram, notifier);
+	u64 start = PFN_PHYS(((struct memory_notify *)data)->start_pfn);
+
+	if (action == MEM_GOING_ONLINE && READ_ONCE(ram->leaves) &&
+	    start >= ram->start && start - ram->start < ram->size)
+		return notifier_from_errno(-EBUSY);
+
+	return NOTIFY_OK;
+}
+
+/* 1 if @dev is one of the devices that the administrator has named, or 0. */
+static int pci_ram_is_named(struct pci_dev *dev)
+{
+	const char *text = devices;
+	int ret = 0;
+
+	while (!ret && *text) {
+		ret = pci_dev_str_match(dev, text, &text);
+		if (!ret && *text && *text++ != ';')
+			ret = -EINVAL;
+	}
+
+	return ret;
+}
+
+static int pci_ram_is_wanted(struct pci_dev *pdev)
+{
+	struct pci_dev *dev;
+	int ret = 0;
+
+	/* No other driver may have it then */
+	if (pdev->driver_override)
+		return 1;
+
+	mutex_lock(&devices_lock);
+	for (dev = pdev; dev && !ret; dev = pci_upstream_bridge(dev))
+		ret = pci_ram_is_named(dev);
+	if (ret < 0)
+		dev_err(&pdev->dev, "pci_ram.devices=%s: %pe\n", devices, ERR_PTR(ret));
+	mutex_unlock(&devices_lock);
+
+	return ret;
+}
+
+/* Whether whoever removes the device, or one that it is behind, asks before. */
+static bool pci_ram_is_asked(struct pci_dev *pdev)
+{
+	struct pci_dev *dev;
+
+	for (dev = pdev; dev; dev = pci_upstream_bridge(dev)) {
+		if (dev->slot && dev->slot->hotplug && !dev->slot->hotplug->asks)
+			return false;
+	}
+
+	return true;
+}
+
+/* Only that part of the address space, and no device, is to be used from here on. */
+static int pci_ram_reserve(struct pci_ram *ram)
+{
+	/*
+	 * Neither resource2 of sysfs leads to it nor, where that keeps from System
+	 * RAM at all, /dev/mem, see resource_is_exclusive().
+	 */
+	ram->region = __request_mem_region(ram->start, ram->size, "pci_ram",
+					   IORESOURCE_EXCLUSIVE | IORESOURCE_SYSRAM);
+	if (!ram->region)
+		return -EBUSY;
+	/* So that the memory can be added in it, as virtio-mem does */
+	ram->region->flags &= ~IORESOURCE_BUSY;
+
+	pci_set_system_ram(ram->pdev, true);
+
+	return 0;
+}
+
+static void pci_ram_release(struct pci_ram *ram)
+{
+	pci_set_system_ram(ram->pdev, false);
+	release_resource(ram->region);
+	kfree(ram->region);
+}
 
 static int pci_ram_add(struct pci_ram *ram)
 {
 	int ret;
 
+	/* The memory is in use without this driver doing anything for it */
+	if (!try_module_get(THIS_MODULE))
+		return -ENODEV;
+
+	ret = pci_ram_reserve(ram);
+	if (ret)
+		goto put_module;
+
 	ret = add_memory_driver_managed(ram->group, ram->start, ram->size,
 					"System RAM (pci_ram)",
 					MHP_NID_IS_MGID);
-	if (ret) {
-		dev_err(&ram->pdev->dev, "memory at %#llx, %llu MiB, not added: %pe\n",
-			ram->start, ram->size / SZ_1M, ERR_PTR(ret));
-		return ret;
-	}
-
-	ram->added = true;
-	/* The memory is in use without this driver doing anything for it */
-	__module_get(THIS_MODULE);
+	if (ret)
+		goto release;
 
 	dev_info(&ram->pdev->dev, "added %llu MiB of memory at %#llx\n",
 		 ram->size / SZ_1M, ram->start);
 
 	return 0;
+
+release:
+	pci_ram_release(ram);
+put_module:
+	module_put(THIS_MODULE);
+	dev_err(&ram->pdev->dev, "memory at %#llx, %llu MiB, not added: %pe\n",
+		ram->start, ram->size / SZ_1M, ERR_PTR(ret));
+
+	return ret;
 }
 
 /**
- * struct offline_work - what a thread is to take offline and remove
+ * struct offline_work - what a thread is to take offline
  * @ram: the memory
  * @done: completed at the end
  * @ret: the result
@@ -89,28 +247,24 @@ struct offline_work {
 static int offline_thread(void *data)
 {
 	struct offline_work *work = data;
+	struct pci_ram *ram = work->ram;
 
-	/*
-	 * Not SIGKILL: what was taken offline has to come back online under
-	 * it, and allocations of a task that is being killed may fail.
-	 */
+	/* Not SIGKILL: allocations of a task that is being killed may fail */
 	allow_signal(SIGTERM);
-	work->ret = offline_and_remove_memory(work->ram->start, work->ram->size);
+	work->ret = offline_memory_range(ram->start, ram->size, ram->online_types);
 	kthread_complete_and_exit(&work->done, 0);
 }
 
 /*
- * All of the memory or nothing. Offlining does not give up by itself as long as
- * every page looks movable, only on a signal, so it gets a thread to send one to:
- * when its time is over, or when whoever asks for the removal is interrupted.
+ * Offlining does not give up by itself as long as every page looks movable, only on
+ * a signal, so it gets a thread to send one to: when its time is over, or when
+ * whoever asks for the removal is interrupted. Returns -EINTR then.
  */
-static int pci_ram_remove_memory(struct pci_ram *ram)
+static int pci_ram_offline_for(struct pci_ram *ram, unsigned long seconds)
 {
-	unsigned long limit = READ_ONCE(patience) * DIV_ROUND_UP_ULL(ram->size, SZ_1G);
 	struct offline_work work = { .ram = ram };
 	struct task_struct *thread;
-	const char *why;
-	long left;
+	long done = 0;
 
 	init_completion(&work.done);
 	thread = kthread_create(offline_thread, &work, "pci_ram/%s",
@@ -120,8 +274,11 @@ static int pci_ram_remove_memory(struct pci_ram *ram)
 	get_task_struct(thread);
 	wake_up_process(thread);
 
-	left = wait_for_completion_interruptible_timeout(&work.done, limit * HZ);
-	if (left <= 0) {
+	/* A device that is gone takes nothing back, and others are waiting */
+	for (; seconds && !done && pci_device_is_present(ram->pdev); seconds--)
+		done = wait_for_completion_interruptible_timeout(&work.done, HZ);
+
+	if (done <= 0) {
 		/* Repeated, as it is lost on a thread that did not run yet */
 		do {
 			send_sig(SIGTERM, thread, 1);
@@ -129,27 +286,89 @@ static int pci_ram_remove_memory(struct pci_ram *ram)
 	}
 	put_task_struct(thread);
 
-	switch (work.ret) {
+	return work.ret;
+}
+
+/*
+ * All of the memory or nothing. Others wait to add and remove memory while a block
+ * is taken offline. So one that takes long is given up and tried again, each time
+ * for longer, and the others have their turn between.
+ */
+static int pci_ram_offline(struct pci_ram *ram)
+{
+	unsigned long left = READ_ONCE(patience) * DIV_ROUND_UP_ULL(ram->size, SZ_1G);
+	unsigned long attempt = 1;
+	const char *why;
+	int ret;
+
+	WRITE_ONCE(ram->leaves, true);
+	do {
+		attempt = min(attempt, left);
+		ret = pci_ram_offline_for(ram, attempt);
+		left -= attempt;
+		attempt = min(2 * attempt, PCI_RAM_MAX_ATTEMPT);
+	} while (ret == -EINTR && left && !signal_pending(current) &&
+		 pci_device_is_present(ram->pdev));
+
+	switch (ret) {
 	case 0:
-		ram->added = false;
-		module_put(THIS_MODULE);
-		dev_info(&ram->pdev->dev, "removed %llu MiB of memory at %#llx\n",
-			 ram->size / SZ_1M, ram->start);
 		return 0;
 	case -EBUSY:
 		why = "some of it is in use and cannot be moved; only zone Movable is sure to be";
 		break;
 	case -EINTR:
-		why = left ? "interrupted" :
-			"some of it is held and could not be moved in time (pci_ram.patience)";
+		if (signal_pending(current)) {
+			why = "interrupted";
+			break;
+		}
+		if (!pci_device_is_present(ram->pdev)) {
+			why = "its device is gone";
+			break;
+		}
+		ret = -EBUSY;
+		why = "some of it is held and could not be moved in time (pci_ram.patience)";
 		break;
 	default:
 		why = "taking it offline failed";
 	}
 	dev_err(&ram->pdev->dev, "memory at %#llx, %llu MiB, not removed: %pe, %s\n",
-		ram->start, ram->size / SZ_1M, ERR_PTR(work.ret), why);
+		ram->start, ram->size / SZ_1M, ERR_PTR(ret), why);
 
-	return work.ret;
+	return ret;
+}
+
+/**
+ * struct reonline_work - what a worker is to bring online again
+ * @work: its work
+ * @ram: the memory
+ */
+struct reonline_work {
+	struct work_struct	work;
+	struct pci_ram		*ram;
+};
+
+static void reonline_worker(struct work_struct *work)
+{
+	struct pci_ram *ram = container_of(work, struct reonline_work, work)->ram;
+
+	reonline_memory_range(ram->start, ram->size, ram->online_types);
+}
+
+static void pci_ram_reonline(struct pci_ram *ram)
+{
+	struct reonline_work work = { .ram = ram };
+
+	/* What it was is lost, and so would be what came to be in it */
+	if (!pci_device_is_present(ram->pdev))
+		return;
+
+	WRITE_ONCE(ram->leaves, false);
+	/* Not in a task that may have been killed: neither threads nor memory for it */
+	INIT_WORK_ONSTACK(&work.work, reonline_worker);
+	schedule_work(&work.work);
+	flush_work(&work.work);
+	destroy_work_on_stack(&work.work);
+	memset(ram->online_types, MMOP_OFFLINE, ram->size / memory_block_size_bytes());
 }
 
 static void pci_ram_unregister_group(void *data)
@@ -158,18 +377,19 @@ static void pci_ram_unregister_group(void *data)
 	memory_group_unregister((long)data);
 }
 
-static int pci_ram_probe(struct pci_dev *pdev, const struct pci_device_id *id)
+static void pci_ram_free_online_types(void *data)
+{
+	kvfree(data);
+}
+
+static void pci_ram_unregister_notifier(void *data)
+{
+	unregister_memory_notifier(data);
+}
+
+static int pci_ram_check(struct pci_dev *pdev, u64 start, u64 size)
 {
 	u64 block = memory_block_size_bytes();
-	u64 start = pci_resource_start(pdev, PCI_RAM_BAR);
-	u64 size = pci_resource_len(pdev, PCI_RAM_BAR);
-	int nid = dev_to_node(&pdev->dev);
-	struct pci_ram *ram;
-	int ret;
-
-	/* Of the ivshmem devices, those with interrupts are for sharing */
-	if (pdev->revision != PCI_RAM_REVISION || pci_find_capability(pdev, PCI_CAP_ID_MSIX))
-		return -ENODEV;
 
 	if (!start || !size) {
 		dev_err(&pdev->dev,
@@ -184,6 +404,56 @@ static int pci_ram_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 		return -EINVAL;
 	}
 
+	if (!pci_ram_is_asked(pdev)) {
+		dev_err(&pdev->dev,
+			"memory at %#llx, %llu MiB, not added: its slot removes devices without asking, only those of pciehp ask\n",
+			start, size / SZ_1M);
+		return -EOPNOTSUPP;
+	}
+
+	return 0;
+}
+
+static const struct pci_device_id pci_ram_ids[] = {
+	{ PCI_DEVICE(PCI_VENDOR_ID_REDHAT_QUMRANET, 0x1110) },
+	{ }
+};
+MODULE_DEVICE_TABLE(pci, pci_ram_ids);
+
+static int pci_ram_probe(struct pci_dev *pdev, const struct pci_device_id *id)
+{
+	u64 start = pci_resource_start(pdev, PCI_RAM_BAR);
+	u64 size = pci_resource_len(pdev, PCI_RAM_BAR);
+	int nid = dev_to_node(&pdev->dev);
+	struct pci_ram *ram;
+	int ret;
+
+	/*
+	 * driver_override can name any device. Of the ivshmem devices, those with
+	 * interrupts are for sharing.
+	 */
+	if (!pci_match_id(pci_ram_ids, pdev) || pdev->revision != PCI_RAM_REVISION ||
+	    pci_find_capability(pdev, PCI_CAP_ID_MSIX))
+		return -ENODEV;
+
+	ret = pci_ram_is_wanted(pdev);
+	if (ret < 0)
+		return ret;
+	if (!ret) {
+		dev_info(&pdev->dev, "not used as memory: pci_ram.devices does not name it\n");
+		return -ENODEV;
+	}
+
+	/* It was the memory of the kernel that is to be dumped */
+	if (is_kdump_kernel()) {
+		dev_info(&pdev->dev, "not used as memory: this kernel dumps another one\n");
+		return -ENODEV;
+	}
+
+	ret = pci_ram_check(pdev, start, size);
+	if (ret)
+		return ret;
+
 	ram = devm_kzalloc(&pdev->dev, sizeof(*ram), GFP_KERNEL);
 	if (!ram)
 		return -ENOMEM;
@@ -192,6 +462,14 @@ static int pci_ram_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	ram->start = start;
 	ram->size = size;
 
+	ram->online_types = alloc_online_types(size);
+	if (!ram->online_types)
+		return -ENOMEM;
+	ret = devm_add_action_or_reset(&pdev->dev, pci_ram_free_online_types,
+				       ram->online_types);
+	if (ret)
+		return ret;
+
 	if (nid == NUMA_NO_NODE)
 		nid = memory_add_physaddr_to_nid(start);
 	ram->group = memory_group_register_static(nid, PFN_DOWN(size));
@@ -199,6 +477,15 @@ static int pci_ram_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 		return ram->group;
 	ret = devm_add_action_or_reset(&pdev->dev, pci_ram_unregister_group,
 				       (void *)(long)ram->group);
+	if (ret)
+		return ret;
+
+	ram->notifier.notifier_call = pci_ram_notify;
+	ret = register_memory_notifier(&ram->notifier);
+	if (ret)
+		return ret;
+	ret = devm_add_action_or_reset(&pdev->dev, pci_ram_unregister_notifier,
+				       &ram->notifier);
 	if (ret)
 		return ret;
 
@@ -218,37 +505,53 @@ static int pci_ram_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 static int pci_ram_prepare_remove(struct pci_dev *pdev)
 {
 	struct pci_ram *ram = pci_get_drvdata(pdev);
+	int ret;
 
-	return ram->added ? pci_ram_remove_memory(ram) : 0;
+	ret = pci_ram_offline(ram);
+	if (ret)
+		pci_ram_reonline(ram);
+
+	return ret;
 }
 
 static void pci_ram_cancel_remove(struct pci_dev *pdev)
 {
-	struct pci_ram *ram = pci_get_drvdata(pdev);
-
-	if (!ram->added)
-		pci_ram_add(ram);
+	pci_ram_reonline(pci_get_drvdata(pdev));
 }
 
 static void pci_ram_remove(struct pci_dev *pdev)
 {
 	struct pci_ram *ram = pci_get_drvdata(pdev);
+	int ret;
 
-	/* The usual case: it was removed before the device was */
-	if (!ram->added)
+	ret = remove_memory(ram->start, ram->size);
+	/* Nobody has asked */
+	if (ret && !pci_ram_offline(ram))
+		ret = remove_memory(ram->start, ram->size);
+
+	if (ret) {
+		dev_crit(&pdev->dev, "memory at %#llx, %llu MiB, lost its device without notice, and what was in it\n",
+			 ram->start, ram->size / SZ_1M);
 		return;
+	}
 
-	/* Nobody has asked. The pages that are free are not to be used any more. */
-	pci_ram_remove_memory(ram);
-	dev_crit(&pdev->dev, "memory at %#llx, %llu MiB, lost its device without notice, and what was in it\n",
-		 ram->start, ram->size / SZ_1M);
+	pci_ram_release(ram);
+	module_put(THIS_MODULE);
+	dev_info(&pdev->dev, "removed %llu MiB of memory at %#llx\n",
+		 ram->size / SZ_1M, ram->start);
 }
 
-static const struct pci_device_id pci_ram_ids[] = {
-	{ PCI_DEVICE(PCI_VENDOR_ID_REDHAT_QUMRANET, 0x1110) },
-	{ }
+/* It would have to keep what is in it, also while it has no power. */
+static int pci_ram_pm_prepare(struct device *dev)
+{
+	dev_err(dev, "the machine cannot be suspended while this is memory\n");
+
+	return -EBUSY;
+}
+
+static const struct dev_pm_ops pci_ram_pm_ops = {
+	.prepare = pm_sleep_ptr(pci_ram_pm_prepare),
 };
-MODULE_DEVICE_TABLE(pci, pci_ram_ids);
 
 static struct pci_driver pci_ram_driver = {
 	.name		= "pci_ram",
@@ -259,6 +562,7 @@ static struct pci_driver pci_ram_driver = {
 	.cancel_remove	= pci_ram_cancel_remove,
 	/* To unbind is to take memory away: by unplugging, not by sysfs */
 	.driver.suppress_bind_attrs = true,
+	.driver.pm	= pm_sleep_ptr(&pci_ram_pm_ops),
 };
 module_pci_driver(pci_ram_driver);
 

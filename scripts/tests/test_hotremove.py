@@ -50,6 +50,13 @@ class Functions(Devices):
         self.guest.monitor.type(f"device_del d{self.plugged[0]}")
 
 
+class Turns(Devices):
+    """Each cue plugs the next."""
+
+    def plug(self):
+        self.add(len(self.plugged), self.sizes[len(self.plugged)])
+
+
 @pytest.fixture(scope="module")
 def boot(request):
     return boot_guest(request, "Sv39, 2 harts, 2 hot-plug ports, hot-remove", "hotremove", mmu="sv39", harts=2,
@@ -87,6 +94,30 @@ def test_errors(boot):
 def test_surprise(boot):
     devices = Devices(boot.guest, "256M")
     run(boot, "hotremove surprise", devices)
+    devices.wait()
+
+
+def test_offered(boot):
+    devices = Devices(boot.guest, "128M")
+    run(boot, "hotremove offered", devices)
+    devices.wait()
+
+
+def test_access(boot):
+    devices = Devices(boot.guest, "128M")
+    run(boot, "hotremove access", devices)
+    devices.wait()
+
+
+def test_wait(boot):
+    devices = Turns(boot.guest, "128M", "128M")
+    run(boot, "hotremove wait", devices)
+    devices.wait()
+
+
+def test_poison(boot):
+    devices = Devices(boot.guest, "128M")
+    run(boot, "hotremove poison", devices)
     devices.wait()
 
 

@@ -2,6 +2,7 @@
 """A kernel executes another one while text, kprobes and programs are where the series has them."""
 
 import gzip
+import re
 import subprocess
 
 import pytest
@@ -29,14 +30,32 @@ def with_kernel(config, call):
 
 
 @pytest.mark.skipif(KERNEL != "distro", reason="the lean kernel has no kexec")
+def test_crash(report, start):
+    """A dump has memory that was added, and the kernel that dumps does without it."""
+    boot = start("distro, 2 harts, 1 hot-plug port, a crash", "kexec-crash", harts=2, ports=1, memory="1G",
+                 initramfs=with_kernel(KERNEL, "file"),
+                 append="crashkernel=384M memhp_default_state=online_movable sysrq_always_enabled")
+    guest = boot.guest
+    boot.suite("vmcore keep 64", LIMIT, plug=lambda: guest.plug(0, "128M", 0))
+    start_address = re.search(r"(\w+)-\w+ : System RAM \(pci_ram\)", guest.output("cat /proc/iomem"))[1]
+    # One hart: those of the kernel that has crashed are not switched off.
+    guest.output('kexec crash /next/kernel /next/initramfs "$(sed s/crashkernel=384M/nr_cpus=1/ /proc/cmdline)"')
+    guest.crash()
+    left = guest.output("dmesg | grep -c 'not used as memory: this kernel dumps another one'")
+    report.check(left == "1", "the driver says that it leaves the device alone", left)
+    boot.suite(f"vmcore find 64 {start_address}", LIMIT)
+
+
+@pytest.mark.skipif(KERNEL != "distro", reason="the lean kernel has no kexec")
 @pytest.mark.parametrize("rox, call, arguments", [
     (1, "load", ""),
     (0, "file", '"$(sed s/this/next/ /proc/cmdline)"'),
 ])
 def test_kexec(report, start, rox, call, arguments):
-    boot = start(f"distro, 4 harts, kexec {call}, execmem.rox={rox}", f"kexec-{rox}", memory="1G",
-                 initramfs=with_kernel(KERNEL, call), append=f"execmem.rox={rox} this")
+    boot = start(f"distro, 4 harts, 1 hot-plug port, kexec {call}, execmem.rox={rox}", f"kexec-{rox}", memory="1G",
+                 ports=1, initramfs=with_kernel(KERNEL, call), append=f"execmem.rox={rox} this")
     guest = boot.guest
+    boot.suite("hotadd add 128", LIMIT, plug=lambda: guest.plug(0, "128M", 0))
     # A module's text, a kprobe and programs are there when the kernel ends.
     guest.output("insmod modules/execmem_target.ko")
     guest.output("echo p:probe execmem_target_answer > /sys/kernel/tracing/kprobe_events")
@@ -46,5 +65,7 @@ def test_kexec(report, start, rox, call, arguments):
     report.check("next" in guest.output("cat /proc/cmdline").split(), "the next kernel is there")
     harts = guest.output("grep -c ^processor /proc/cpuinfo")
     report.check(harts == "4", "it has all harts", harts)
+    added = guest.output("cat /proc/iomem").count("System RAM (pci_ram)")
+    report.check(added == 1, "it has the memory that was added, from its own look at PCI", added)
     boot.suite("placement", LIMIT)
     boot.suite("cycles 20", LIMIT)

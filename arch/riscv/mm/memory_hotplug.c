@@ -9,6 +9,8 @@
 #include <linux/pgalloc.h>
 #include <linux/pgtable.h>
 #include <linux/range.h>
+#include <linux/sizes.h>
+#include <linux/swiotlb.h>
 
 #include <asm/tlbflush.h>
 
@@ -86,6 +88,20 @@ static int direct_map_add(phys_addr_t start, phys_addr_t end, pgprot_t prot)
 	return 0;
 }
 
+/*
+ * A machine that boots with all of its memory below 4 GiB has no bounce buffers.
+ * With memory above, devices that address 32 bits need them. As many as there are in
+ * one piece: it is late to find more.
+ */
+static void add_bounce_buffers(phys_addr_t end)
+{
+	if (end <= SZ_4G || io_tlb_default_mem.nslabs)
+		return;
+
+	if (swiotlb_init_late(PAGE_SIZE << (MAX_ORDER - 1), GFP_KERNEL | GFP_DMA32, NULL))
+		pr_warn("No memory for bounce buffers: devices that address 32 bits cannot use memory above 4 GiB\n");
+}
+
 /**
  * arch_add_memory - map memory and give it struct pages
  * @nid: NUMA node of the memory
@@ -124,6 +140,8 @@ int arch_add_memory(int nid, u64 start, u64 size, struct mhp_params *params)
 	 * accesses the task, and a task may soon be in this memory.
 	 */
 	flush_tlb_all();
+
+	add_bounce_buffers(start + size);
 
 	ret = __add_pages(nid, PFN_DOWN(start), PFN_DOWN(size), params);
 	if (ret) {

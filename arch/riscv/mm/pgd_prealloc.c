@@ -175,21 +175,16 @@ static inline void prealloc_hotplug(struct area *vmemmap_area, struct area *dire
 /**
  * pgtable_cache_init - preallocate the kernel's PGD entries
  *
- * The window of modules and BPF counts as soon as anything is allocated in
- * it, that is with CONFIG_EXECMEM. What only memory hotplug changes is left
- * alone without it.
+ * What only memory hotplug changes is left alone without it.
  *
  * Context: boot, single hart, page allocator up, no process yet.
  */
 void __init pgtable_cache_init(void)
 {
-	struct area vmalloc, modules = { }, vmemmap_area = { }, direct = { }, kasan = { };
+	struct area vmalloc, modules, vmemmap_area = { }, direct = { }, kasan = { };
 
 	vmalloc = prealloc_area("vmalloc", VMALLOC_START, VMALLOC_END);
-
-	if (IS_ENABLED(CONFIG_EXECMEM))
-		modules = prealloc_area("modules", MODULES_VADDR, MODULES_END);
-
+	modules = prealloc_area("modules", MODULES_VADDR, MODULES_END);
 	prealloc_hotplug(&vmemmap_area, &direct, &kasan);
 
 	pr_info("preallocated %u page-table pages: vmalloc %u, modules %u, vmemmap %u, direct map %u, KASAN %u; %u for all of the areas\n",

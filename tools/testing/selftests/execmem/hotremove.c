@@ -8,6 +8,10 @@
  *   hotremove policies		how the memory comes online, and goes
  *   hotremove errors		a notifier refuses
  *   hotremove surprise		a device is gone all at once
+ *   hotremove offered		which devices are taken for memory
+ *   hotremove access		what root can do to memory that is in use
+ *   hotremove wait		what goes on while a removal takes long
+ *   hotremove poison		a page of it is lost, the rest can be removed
  *
  * The host plugs when the program says "plug memory now", and unplugs the same
  * when it says "remove memory now".
@@ -258,7 +262,7 @@ static void power_off(void)
 {
 	int err = try_write(power, "0");
 
-	_exit(err && err != ENODEV);
+	_exit(err == ENODEV ? 0 : err);
 }
 
 static bool power_off_twice(void)
@@ -323,8 +327,8 @@ static void interrupt(int signal)
 	(void)signal;
 }
 
-/* The refusal of a request, and what is there after it. */
-static void test_refused(int err, const char *what, const char *why, size_t said_before,
+/* A request failed as @expected, and what is there after it. */
+static void test_failed(int expected, int err, const char *what, const char *why, size_t said_before,
 			 const struct memory_state *before, const struct ranges *ranges)
 {
 	size_t said = log_count(why) - said_before, i;
@@ -335,10 +339,16 @@ static void test_refused(int err, const char *what, const char *why, size_t said
 	for (i = 0; i < ranges->nr; i++)
 		there &= in_zone(&ranges->range[i], "Movable");
 	free(on);
-	if (err != EBUSY || said != 1)
+	if (err != expected || said != 1)
 		ksft_print_msg("%s; the log says why %zu times\n", strerror(err), said);
-	ksft_test_result(err == EBUSY && said == 1, "%s is refused: \"%s\"\n", what, why);
+	ksft_test_result(err == expected && said == 1, "%s is refused: \"%s\"\n", what, why);
 	ksft_test_result(there, "slot, ranges, blocks and page tables are as before\n");
+}
+
+static void test_refused(int err, const char *what, const char *why, size_t said_before,
+			 const struct memory_state *before, const struct ranges *ranges)
+{
+	test_failed(EBUSY, err, what, why, said_before, before, ranges);
 }
 
 static void main_refuse(void)
@@ -400,7 +410,8 @@ static void main_refuse(void)
 	refused = log_count("interrupted");
 	alarm(1);
 	err = try_write(first, "1");
-	test_refused(err, "a held page, interrupted", "interrupted", refused, &before, &ranges);
+	test_failed(EINTR, err, "a held page, interrupted", "interrupted", refused, &before,
+		    &ranges);
 
 	must_write(PATIENCE, "5");
 	refused = log_count(in_time);
@@ -528,71 +539,414 @@ static void main_errors(void)
 	ksft_test_result(removed(&none), "the device can be removed all the same\n");
 }
 
-static int port;
-static unsigned int slot_control;
-
-/*
- * Have the port drop what is in its slot: QEMU does when power and its indicator
- * go off. They are on again before the kernel hears of it.
- */
-static void drop(const char *device)
-{
-	unsigned char config[256];
-	char path[64];
-	unsigned short control, off;
-	unsigned int at;
-
-	snprintf(path, sizeof(path), DEVICES "/%s/../config", device);
-	port = open(path, O_RDWR | O_CLOEXEC);
-	if (port < 0 || pread(port, config, sizeof(config), 0) != sizeof(config))
-		die("%s: %s", path, strerror(errno));
-	for (at = config[PCI_CAPABILITY_LIST]; at && config[at] != PCI_CAP_ID_EXP;
-	     at = config[at + PCI_CAP_LIST_NEXT])
-		;
-	if (!at)
-		die("%s has no slot", path);
-	at += PCI_EXP_SLTCTL;
-	slot_control = at;
-	memcpy(&control, config + at, sizeof(control));
-	off = (control & ~PCI_EXP_SLTCTL_HPIE) | PCI_EXP_SLTCTL_PIC | PCI_EXP_SLTCTL_PCC;
-	if (pwrite(port, &off, sizeof(off), at) != sizeof(off) ||
-	    pwrite(port, &control, sizeof(control), at) != sizeof(control))
-		die("%s: %s", path, strerror(errno));
-}
+/* Until power is off for good, the port drops whatever is plugged. */
+static char config[128];
 
 static bool is_off(size_t unused)
 {
-	unsigned short control, off = PCI_EXP_SLTCTL_PIC | PCI_EXP_SLTCTL_PCC;
+	const unsigned short off = PCI_EXP_SLTCTL_PIC | PCI_EXP_SLTCTL_PCC;
+	unsigned char space[256];
+	unsigned short control;
+	unsigned int at;
+	int fd = open(config, O_RDONLY | O_CLOEXEC);
 
 	(void)unused;
-	if (pread(port, &control, sizeof(control), slot_control) != sizeof(control))
-		die("config space of the port: %s", strerror(errno));
+	if (fd < 0 || pread(fd, space, sizeof(space), 0) != sizeof(space))
+		die("%s: %s", config, strerror(errno));
+	close(fd);
+	for (at = space[PCI_CAPABILITY_LIST]; at && space[at] != PCI_CAP_ID_EXP;
+	     at = space[at + PCI_CAP_LIST_NEXT])
+		;
+	if (!at)
+		die("%s has no slot", config);
+	memcpy(&control, space + at + PCI_EXP_SLTCTL, sizeof(control));
 	return (control & off) == off;
 }
 
-/* Offline, so that nobody looks for what was in it. */
+/* Offline, so that nothing was in it. */
 static void main_surprise(void)
 {
 	const char *lost = "lost its device without notice";
 	struct memory_state none = memory_state();
 	size_t said = log_count(lost);
 	struct ranges ranges;
-	char device[16];
+	char device[16], path[64], *port;
+	int err;
 
 	ksft_set_plan(3);
 	online_as("offline");
 	ranges = plug(1);
 	find_device(ranges.range[0].start, device);
-	drop(device);
+	snprintf(path, sizeof(path), DEVICES "/%s/..", device);
+	port = realpath(path, NULL);
+	snprintf(config, sizeof(config), "%s/config", port);
+	free(port);
+	err = hotplug("drop", ranges.range[0].start, ranges.range[0].end - ranges.range[0].start);
+	if (err)
+		die("drop %s: %s", device, strerror(err));
 	ksft_test_result(removed(&none), "the device is gone, and so are blocks and page tables\n");
-	ksft_test_result(log_count(lost) == said + 1, "the log says what was lost\n");
-	/* Until then it drops whatever is plugged. */
+	ksft_test_result(log_count(lost) == said, "the log does not say that anything was lost\n");
 	wait_for(is_off, 0);
 	online_as("online_movable");
 	ranges = plug(1);
 	ksft_test_result(in_zone(&ranges.range[0], "Movable"), "the next device is added\n");
 	unplug();
 	removed(&none);
+}
+
+#define PARAM_DEVICES	"/sys/module/pci_ram/parameters/devices"
+#define PCI		"/sys/bus/pci"
+
+static bool left_alone(size_t wanted)
+{
+	return log_count("pci_ram.devices does not name it") >= wanted;
+}
+
+static bool not_understood(size_t wanted)
+{
+	return log_count("pci_ram.devices=") >= wanted;
+}
+
+/* Ask the host to plug what is not to be memory; @said: what the log says then. */
+static bool plug_other(bool (*said)(size_t wanted))
+{
+	size_t times;
+
+	for (times = 0; said(times + 1); times++)
+		;
+	printf("# " PLUG_NOW "\n");
+	return wait_for(said, times + 1) && !hot_ranges().nr;
+}
+
+/* The memory of a device, as programs map it that share it with others. */
+static void *map_bar(const char *device)
+{
+	char path[64];
+	void *bar;
+	int fd;
+
+	snprintf(path, sizeof(path), DEVICES "/%s/resource2", device);
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	if (fd < 0)
+		die("%s: %s", path, strerror(errno));
+	bar = mmap(NULL, PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	close(fd);
+	return bar;
+}
+
+static void *gone;
+
+static void on_fault(int signal, siginfo_t *info, void *context)
+{
+	(void)signal;
+	(void)context;
+	_exit(info->si_addr != gone);
+}
+
+/* Whether a child that writes there gets SIGBUS. */
+static bool faults(volatile unsigned long *address)
+{
+	struct sigaction action = { .sa_sigaction = on_fault, .sa_flags = SA_SIGINFO };
+	pid_t child = fork();
+
+	if (!child) {
+		gone = (void *)address;
+		sigaction(SIGBUS, &action, NULL);
+		*address = 1;
+		_exit(2);
+	}
+	return child_succeeds(child);
+}
+
+static void name_devices(const char *names)
+{
+	must_write(PARAM_DEVICES, names);
+}
+
+/* What is in the first slot is memory, is told to go, and goes. */
+static bool taken(const struct memory_state *before)
+{
+	plug(1);
+	unplug();
+	return removed(before);
+}
+
+static void main_offered(void)
+{
+	const char *device = "0000:01:00.0";
+	struct memory_state none = memory_state();
+	char *names = read_file(PARAM_DEVICES);
+	volatile unsigned long *bar;
+	char path[64];
+	bool shared;
+
+	ksft_set_plan(8);
+
+	/* With the newline that a shell writes. */
+	name_devices("\n");
+	shared = plug_other(left_alone);
+	bar = map_bar(device);
+	if (bar == MAP_FAILED)
+		die("%s: %s", device, strerror(errno));
+	*bar = 0x5a5a;
+	ksft_test_result(shared && *bar == 0x5a5a,
+			 "a device that nobody has named is left to those who share it\n");
+
+	snprintf(path, sizeof(path), DEVICES "/%s/driver_override", device);
+	must_write(path, "pci_ram");
+	must_write(PCI "/drivers_probe", device);
+	ksft_test_result(hot_ranges().nr == 1, "with driver_override it is memory\n");
+	ksft_test_result(faults(bar), "and who had it mapped has it no longer\n");
+	munmap((void *)bar, PAGE_SIZE);
+	unplug();
+	ksft_test_result(removed(&none), "it is removed\n");
+
+	name_devices("00:1f.0;pci:1af4:1111");
+	ksft_test_result(plug_other(left_alone), "names of others are not its own\n");
+	name_devices("00:1f.0;00:10.0/0.0\n");
+	must_write(PCI "/drivers_probe", device);
+	ksft_test_result(hot_ranges().nr == 1, "a path names it\n");
+	unplug();
+	removed(&none);
+
+	name_devices("00:10.0,00:11.0");
+	ksft_test_result(plug_other(not_understood), "what is not understood names nothing\n");
+	name_devices("pci:1af4:1110");
+	must_write(PCI "/drivers_probe", device);
+	unplug();
+	ksft_test_result(removed(&none) && taken(&none), "the kind of device names it\n");
+	name_devices(names);
+}
+
+/* Tries something, and says what it was and what came of it unless it was refused. */
+static bool refused(const char *what, int err, int expected)
+{
+	if (err != expected)
+		ksft_print_msg("%s: %s, not %s\n", what, strerror(err), strerror(expected));
+	return err == expected;
+}
+
+static bool write_refused(const char *device, const char *file, const char *text, int expected)
+{
+	char path[96];
+
+	snprintf(path, sizeof(path), DEVICES "/%s/%s", device, file);
+	return refused(path, try_write(path, text), expected);
+}
+
+static bool config_refused(const char *path, off_t at, size_t size)
+{
+	unsigned long ones = -1;
+	int fd = open(path, O_RDWR | O_CLOEXEC), err;
+
+	if (fd < 0)
+		die("%s: %s", path, strerror(errno));
+	err = pwrite(fd, &ones, size, at) < 0 ? errno : 0;
+	close(fd);
+	return refused(path, err, EPERM);
+}
+
+/* All ways to its registers: a device is a directory in sysfs, and a file in /proc. */
+static bool registers_refused(const char *device)
+{
+	char config[64], proc[64];
+
+	snprintf(config, sizeof(config), DEVICES "/%s/config", device);
+	snprintf(proc, sizeof(proc), "/proc/bus/pci/%.7s/%s", device, device + 8);
+	return config_refused(config, PCI_COMMAND, 2) &
+	       config_refused(config, PCI_BASE_ADDRESS_2, 4) &
+	       config_refused(config, PCI_BRIDGE_CONTROL, 2) &
+	       config_refused(proc, PCI_COMMAND, 2);
+}
+
+/* Whether /dev/mem gives access to a page at all, to that of the kernel's code. */
+static int map_physical(unsigned long address)
+{
+	int fd = open("/dev/mem", O_RDWR | O_CLOEXEC), err;
+	void *page;
+
+	if (fd < 0)
+		return errno;
+	page = mmap(NULL, PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, address);
+	err = page == MAP_FAILED ? errno : 0;
+	if (!err)
+		munmap(page, PAGE_SIZE);
+	close(fd);
+	return err;
+}
+
+static unsigned long kernel_code(void)
+{
+	char *iomem = read_file("/proc/iomem"), *line = strstr(iomem, " : Kernel code");
+	unsigned long start = 0;
+
+	while (line && line > iomem && line[-1] != '\n')
+		line--;
+	if (!line || sscanf(line, " %lx-", &start) != 1)
+		die("/proc/iomem has no line for the kernel's code");
+	free(iomem);
+	return start;
+}
+
+static void main_access(void)
+{
+	const char *device = "0000:01:00.0", *port = "0000:00:10.0";
+	struct memory_state none = memory_state();
+	size_t size = 32 * MIB, found;
+	struct ranges ranges;
+	char *memory;
+	bool good;
+	int err;
+
+	ksft_set_plan(7);
+	ranges = plug(1);
+	memory = fill(size);
+	found = pages_in(memory, size, &ranges);
+	ksft_test_result(found, "%zu pages of a process are in the new memory\n", found);
+
+	good = map_bar(device) == MAP_FAILED && refused("resource2", errno, EINVAL);
+	ksft_test_result(good, "it cannot be mapped as memory of the device\n");
+
+	err = map_physical(kernel_code());
+	if (!err || err == ENOENT)
+		ksft_test_result_skip("/dev/mem, which keeps nobody from System RAM here\n");
+	else
+		ksft_test_result(refused("/dev/mem", map_physical(ranges.range[0].start), EPERM),
+				 "nor as physical memory\n");
+
+	good = write_refused(device, "reset", "1", ENOTTY) &
+	       write_refused(device, "reset_method", "default", 0) &
+	       write_refused(device, "reset", "1", ENOTTY);
+	if (!access(DEVICES "/0000:00:10.0/reset", F_OK))
+		good &= write_refused(port, "reset", "1", ENOTTY);
+	ksft_test_result(good, "neither the device nor its port is reset\n");
+
+	good = registers_refused(device) & registers_refused(port);
+	ksft_test_result(good, "nor are their registers written\n");
+
+	good = write_refused(device, "enable", "0", EBUSY) &
+	       write_refused(port, "enable", "0", EBUSY) &
+	       refused("unbind", access(PCI "/drivers/pci_ram/unbind", F_OK) ? errno : 0, ENOENT);
+	ksft_test_result(good, "nor are they switched off\n");
+
+	good = verify(memory, size);
+	unplug();
+	ksft_test_result(good & removed(&none) & verify(memory, size),
+			 "the process has lost nothing, and the device can be removed\n");
+}
+
+/* What a file of /proc has for each page. */
+static void read_of_pages(const char *path, const struct range *range)
+{
+	size_t size = (range->end - range->start) / PAGE_SIZE * sizeof(unsigned long);
+	char *data = malloc(size);
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0 || !data ||
+	    pread(fd, data, size, range->start / PAGE_SIZE * sizeof(unsigned long)) != (ssize_t)size)
+		die("%s: %s", path, strerror(errno));
+	close(fd);
+	free(data);
+}
+
+/* While one removal waits for a page. */
+static void main_wait(void)
+{
+	struct sigaction action = { .sa_handler = interrupt };
+	struct memory_state none = memory_state();
+	struct ranges ranges = plug(1);
+	struct range first = ranges.range[0];
+	char device[16];
+	size_t said, said_added;
+	pid_t writer;
+	int err, status;
+
+	ksft_set_plan(5);
+	sigaction(SIGTERM, &action, NULL);
+	find_device(first.start, device);
+	find_power(device, power);
+	err = hotplug("hold_movable", first.start, first.end - first.start);
+	if (err)
+		die("no page of %#lx: %s", first.start, strerror(err));
+	/* A change of mind has to bring back the zone that it was in, not the default. */
+	online_as("offline");
+	said = log_count("interrupted");
+	writer = start(power_off);
+	while (blocks_are(first.start, first.end - first.start, "state", "online"))
+		usleep(100000);
+	ksft_test_result_pass("a removal waits for a page that is held\n");
+
+	said_added = log_count(LOG_ADDED);
+	printf("# " PLUG_NOW "\n");
+	ksft_test_result(wait_for(added, said_added + 1), "another slot is given memory meanwhile\n");
+	read_of_pages("/proc/kpageflags", &first);
+	read_of_pages("/proc/kpagecount", &first);
+	ksft_test_result(!waitpid(writer, &status, WNOHANG), "struct pages are read meanwhile\n");
+
+	kill(writer, SIGTERM);
+	waitpid(writer, &status, 0);
+	ksft_test_result(WIFEXITED(status) && WEXITSTATUS(status) == EINTR &&
+			 log_count("interrupted") == said + 1,
+			 "who asks for the removal can be interrupted\n");
+	ksft_test_result(in_zone(&first, "Movable"), "all of it is online in zone Movable again\n");
+
+	hotplug("hold", 0, 0);
+	online_as("online_movable");
+	unplug();
+	removed(&none);
+}
+
+static char *poisoned;
+
+static void on_bus_error(int signal, siginfo_t *info, void *context)
+{
+	(void)signal;
+	(void)context;
+	_exit(info->si_code != BUS_MCEERR_AR || info->si_addr != poisoned ||
+	      1UL << info->si_addr_lsb != PAGE_SIZE);
+}
+
+/* Whether a child that reads the page is told that, and how much, is lost. */
+static bool is_lost(void)
+{
+	struct sigaction action = { .sa_sigaction = on_bus_error, .sa_flags = SA_SIGINFO };
+	pid_t child = fork();
+
+	if (!child) {
+		sigaction(SIGBUS, &action, NULL);
+		_exit(2 + *(volatile char *)poisoned % 2);
+	}
+	return child_succeeds(child);
+}
+
+static void main_poison(void)
+{
+	struct memory_state none = memory_state();
+	size_t size = 32 * MIB;
+	struct ranges ranges;
+	char *memory;
+	bool there, lost;
+
+	ksft_set_plan(4);
+	ranges = plug(1);
+	memory = fill(size);
+	poisoned = memory + size - PAGE_SIZE;
+	there = pages_in(poisoned, PAGE_SIZE, &ranges);
+	lost = !madvise(poisoned, PAGE_SIZE, MADV_HWPOISON);
+	if (lost) {
+		ksft_test_result(there, "a page of a process in the new memory is lost\n");
+		ksft_test_result(is_lost(), "who reads it gets SIGBUS, which says so\n");
+	} else if (errno == EINVAL) {
+		ksft_test_result_skip("no CONFIG_MEMORY_FAILURE\n");
+		ksft_test_result_skip("no CONFIG_MEMORY_FAILURE\n");
+	} else {
+		die("madvise: %s", strerror(errno));
+	}
+	ksft_test_result(verify(memory, size - PAGE_SIZE), "the other pages are intact\n");
+	unplug();
+	ksft_test_result(removed(&none) & verify(memory, size - PAGE_SIZE) &
+			 !(lost && meminfo_bytes("HardwareCorrupted")),
+			 "the memory is removed, and no page counts as lost any more\n");
 }
 
 int main(int argc, char **argv)
@@ -623,6 +977,14 @@ int main(int argc, char **argv)
 		main_errors();
 	else if (!strcmp(mode, "surprise"))
 		main_surprise();
+	else if (!strcmp(mode, "offered"))
+		main_offered();
+	else if (!strcmp(mode, "access"))
+		main_access();
+	else if (!strcmp(mode, "wait"))
+		main_wait();
+	else if (!strcmp(mode, "poison"))
+		main_poison();
 	else
 		die("usage: hotremove MODE [ARGUMENT], as hotremove.c says");
 	ksft_finished();

@@ -4,8 +4,9 @@
  *
  *   kexec file VMLINUX INITRAMFS ARGUMENTS	kexec_file_load(), with these arguments
  *   kexec load IMAGE INITRAMFS			kexec_load(), as kexec-tools does by default
+ *   kexec crash VMLINUX INITRAMFS ARGUMENTS	only load it, for when this kernel crashes
  *
- * The second one says itself what is where, the device tree included. That is the one
+ * kexec_load() is told what is where, the device tree included. That is the one
  * of this kernel, in whose arguments the word "this" becomes "next".
  */
 #include <errno.h>
@@ -36,10 +37,11 @@ static int open_file(const char *path)
 	return fd;
 }
 
-static void load_file(const char *vmlinux, const char *initramfs, const char *arguments)
+static void load_file(const char *vmlinux, const char *initramfs, const char *arguments,
+		      unsigned long flags)
 {
 	if (syscall(SYS_kexec_file_load, open_file(vmlinux), open_file(initramfs),
-		    strlen(arguments) + 1, arguments, 0UL))
+		    strlen(arguments) + 1, arguments, flags))
 		die("kexec_file_load: %s", strerror(errno));
 }
 
@@ -134,12 +136,16 @@ static void load_image(const char *image, const char *initramfs)
 
 int main(int argc, char **argv)
 {
+	if (argc == 5 && !strcmp(argv[1], "crash")) {
+		load_file(argv[2], argv[3], argv[4], KEXEC_FILE_ON_CRASH);
+		return 0;
+	}
 	if (argc == 5 && !strcmp(argv[1], "file"))
-		load_file(argv[2], argv[3], argv[4]);
+		load_file(argv[2], argv[3], argv[4], 0);
 	else if (argc == 4 && !strcmp(argv[1], "load"))
 		load_image(argv[2], argv[3]);
 	else
-		die("usage: kexec file VMLINUX INITRAMFS ARGUMENTS, or kexec load IMAGE INITRAMFS");
+		die("usage: kexec file|crash VMLINUX INITRAMFS ARGUMENTS, or kexec load IMAGE INITRAMFS");
 	reboot(LINUX_REBOOT_CMD_KEXEC);
 	die("reboot: %s", strerror(errno));
 }

@@ -166,6 +166,18 @@ bool verify(const void *memory, size_t size)
 	return true;
 }
 
+size_t filled_page(const void *page)
+{
+	const unsigned long inverse = 0xf1de83e19937733dUL;
+	unsigned long offset = *(const unsigned long *)page * inverse - 1, line;
+
+	for (line = 0; line < (unsigned long)PAGE_SIZE; line += LINE) {
+		if (*(const unsigned long *)((const char *)page + line) != pattern(offset + line))
+			return SIZE_MAX;
+	}
+	return offset % PAGE_SIZE ? SIZE_MAX : offset / PAGE_SIZE;
+}
+
 bool child_succeeds(pid_t child)
 {
 	int status;

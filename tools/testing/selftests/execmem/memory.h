@@ -72,6 +72,8 @@ void wait_for_memory(unsigned long before, unsigned long size);
 /* Memory with a pattern that tells every cache line from every other. */
 void *fill(size_t size);
 bool verify(const void *memory, size_t size);
+/* Which page of fill()'s memory it is that a page is a copy of; SIZE_MAX if none. */
+size_t filled_page(const void *page);
 
 /* Wait for a child; whether it ended with 0. */
 bool child_succeeds(pid_t child);

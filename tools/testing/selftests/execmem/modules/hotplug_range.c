@@ -14,6 +14,7 @@
  *   within		read memory of the range within the bounds of its object
  *   beyond		and the byte behind, which KASAN has to report
  *   freed		read a page of zone Movable when it is free again, the same
+ *   drop		have the port drop the device whose memory it is
  *
  * whose error is that of the write. And these can be read:
  *
@@ -28,6 +29,7 @@
 #include <linux/memory_hotplug.h>
 #include <linux/mm.h>
 #include <linux/module.h>
+#include <linux/pci.h>
 #include <linux/pgtable.h>
 #include <linux/sizes.h>
 #include <linux/slab.h>
@@ -177,6 +179,44 @@ static int do_freed(u64 start, u64 size)
 	return 0;
 }
 
+static struct pci_dev *find_device(u64 start, u64 size)
+{
+	struct pci_dev *dev = NULL;
+	int bar;
+
+	for_each_pci_dev(dev) {
+		for (bar = 0; bar < PCI_STD_NUM_BARS; bar++) {
+			if (pci_resource_start(dev, bar) == start &&
+			    pci_resource_len(dev, bar) == size)
+				return dev;
+		}
+	}
+
+	return NULL;
+}
+
+/*
+ * QEMU's port does so when power and its indicator go off. They are on again before
+ * the kernel hears of it.
+ */
+static int do_drop(u64 start, u64 size)
+{
+	struct pci_dev *dev = find_device(start, size), *port;
+	u16 control, off;
+
+	if (!dev)
+		return -ENODEV;
+
+	port = pci_upstream_bridge(dev);
+	pcie_capability_read_word(port, PCI_EXP_SLTCTL, &control);
+	off = (control & ~PCI_EXP_SLTCTL_HPIE) | PCI_EXP_SLTCTL_PIC | PCI_EXP_SLTCTL_PCC;
+	pcie_capability_write_word(port, PCI_EXP_SLTCTL, off);
+	pcie_capability_write_word(port, PCI_EXP_SLTCTL, control);
+	pci_dev_put(dev);
+
+	return 0;
+}
+
 static const struct operation {
 	const char	*name;
 	int		(*perform)(u64 start, u64 size);
@@ -190,6 +230,7 @@ static const struct operation {
 	{ "within",	do_within },
 	{ "beyond",	do_beyond },
 	{ "freed",	do_freed },
+	{ "drop",	do_drop },
 };
 
 static ssize_t operation_write(struct file *file, const char __user *buf,
