@@ -328,8 +328,9 @@ static void interrupt(int signal)
 }
 
 /* A request failed as @expected, and what is there after it. */
-static void test_failed(int expected, int err, const char *what, const char *why, size_t said_before,
-			 const struct memory_state *before, const struct ranges *ranges)
+static void test_failed(int expected, int err, const char *what, const char *why,
+			size_t said_before, const struct memory_state *before,
+			const struct ranges *ranges)
 {
 	size_t said = log_count(why) - said_before, i;
 	bool there = memory_state_is(before);
@@ -644,15 +645,15 @@ static void on_fault(int signal, siginfo_t *info, void *context)
 }
 
 /* Whether a child that writes there gets SIGBUS. */
-static bool faults(volatile unsigned long *address)
+static bool faults(unsigned long *address)
 {
 	struct sigaction action = { .sa_sigaction = on_fault, .sa_flags = SA_SIGINFO };
 	pid_t child = fork();
 
 	if (!child) {
-		gone = (void *)address;
+		gone = address;
 		sigaction(SIGBUS, &action, NULL);
-		*address = 1;
+		__atomic_store_n(address, 1, __ATOMIC_RELAXED);
 		_exit(2);
 	}
 	return child_succeeds(child);
@@ -676,7 +677,7 @@ static void main_offered(void)
 	const char *device = "0000:01:00.0";
 	struct memory_state none = memory_state();
 	char *names = read_file(PARAM_DEVICES);
-	volatile unsigned long *bar;
+	unsigned long *bar;
 	char path[64];
 	bool shared;
 
@@ -688,8 +689,8 @@ static void main_offered(void)
 	bar = map_bar(device);
 	if (bar == MAP_FAILED)
 		die("%s: %s", device, strerror(errno));
-	*bar = 0x5a5a;
-	ksft_test_result(shared && *bar == 0x5a5a,
+	__atomic_store_n(bar, 0x5a5a, __ATOMIC_RELAXED);
+	ksft_test_result(shared && __atomic_load_n(bar, __ATOMIC_RELAXED) == 0x5a5a,
 			 "a device that nobody has named is left to those who share it\n");
 
 	snprintf(path, sizeof(path), DEVICES "/%s/driver_override", device);
@@ -697,7 +698,7 @@ static void main_offered(void)
 	must_write(PCI "/drivers_probe", device);
 	ksft_test_result(hot_ranges().nr == 1, "with driver_override it is memory\n");
 	ksft_test_result(faults(bar), "and who had it mapped has it no longer\n");
-	munmap((void *)bar, PAGE_SIZE);
+	munmap(bar, PAGE_SIZE);
 	unplug();
 	ksft_test_result(removed(&none), "it is removed\n");
 
@@ -838,12 +839,12 @@ static void main_access(void)
 /* What a file of /proc has for each page. */
 static void read_of_pages(const char *path, const struct range *range)
 {
-	size_t size = (range->end - range->start) / PAGE_SIZE * sizeof(unsigned long);
+	ssize_t size = (range->end - range->start) / PAGE_SIZE * sizeof(unsigned long);
+	off_t at = range->start / PAGE_SIZE * sizeof(unsigned long);
 	char *data = malloc(size);
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 
-	if (fd < 0 || !data ||
-	    pread(fd, data, size, range->start / PAGE_SIZE * sizeof(unsigned long)) != (ssize_t)size)
+	if (fd < 0 || !data || pread(fd, data, size, at) != size)
 		die("%s: %s", path, strerror(errno));
 	close(fd);
 	free(data);
@@ -878,7 +879,8 @@ static void main_wait(void)
 
 	said_added = log_count(LOG_ADDED);
 	printf("# " PLUG_NOW "\n");
-	ksft_test_result(wait_for(added, said_added + 1), "another slot is given memory meanwhile\n");
+	ksft_test_result(wait_for(added, said_added + 1),
+			 "another slot is given memory meanwhile\n");
 	read_of_pages("/proc/kpageflags", &first);
 	read_of_pages("/proc/kpagecount", &first);
 	ksft_test_result(!waitpid(writer, &status, WNOHANG), "struct pages are read meanwhile\n");
@@ -914,7 +916,7 @@ static bool is_lost(void)
 
 	if (!child) {
 		sigaction(SIGBUS, &action, NULL);
-		_exit(2 + *(volatile char *)poisoned % 2);
+		_exit(2 + __atomic_load_n(poisoned, __ATOMIC_RELAXED) % 2);
 	}
 	return child_succeeds(child);
 }

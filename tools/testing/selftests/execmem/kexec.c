@@ -145,7 +145,7 @@ int main(int argc, char **argv)
 	else if (argc == 4 && !strcmp(argv[1], "load"))
 		load_image(argv[2], argv[3]);
 	else
-		die("usage: kexec file|crash VMLINUX INITRAMFS ARGUMENTS, or kexec load IMAGE INITRAMFS");
+		die("usage: kexec MODE FILE INITRAMFS [ARGUMENTS], as kexec.c says");
 	reboot(LINUX_REBOOT_CMD_KEXEC);
 	die("reboot: %s", strerror(errno));
 }

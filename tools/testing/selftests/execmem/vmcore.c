@@ -7,9 +7,9 @@
  *			/proc/vmcore, in memory from this physical address on
  */
 #define _GNU_SOURCE
-#include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/elf.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -44,7 +44,7 @@ static void read_at(int fd, void *data, size_t size, off_t at)
 }
 
 /* How many pages of fill() a part of the dump has; each is counted once. */
-static size_t find_pages(int fd, const Elf64_Phdr *part, bool *found, size_t pages)
+static size_t find_pages(int fd, const struct elf64_phdr *part, bool *found, size_t pages)
 {
 	static unsigned long page[512];
 	size_t count = 0, number;
@@ -65,8 +65,8 @@ static void main_find(size_t size, unsigned long start)
 {
 	size_t pages = size / PAGE_SIZE, count = 0, parts = 0;
 	bool *found = calloc(pages, sizeof(*found));
-	Elf64_Ehdr header;
-	Elf64_Phdr part;
+	struct elf64_hdr header;
+	struct elf64_phdr part;
 	int fd, i;
 
 	ksft_set_plan(3);
