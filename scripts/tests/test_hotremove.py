@@ -67,58 +67,46 @@ def run(boot, command, devices, limit=600):
     boot.suite(command, limit, plug=devices.plug, remove=devices.remove)
 
 
-def test_move(boot):
-    devices = Devices(boot.guest, "128M", "256M")
-    run(boot, "hotremove move 128 256", devices)
+def run_till_gone(boot, command, devices):
+    """The program has everything removed in the end."""
+    run(boot, command, devices)
     devices.wait()
+
+
+def test_move(boot):
+    run_till_gone(boot, "hotremove move 128 256", Devices(boot.guest, "128M", "256M"))
 
 
 def test_refuse(boot):
-    devices = Functions(boot.guest, "128M", "128M")
-    run(boot, "hotremove refuse", devices)
-    devices.wait()
+    run_till_gone(boot, "hotremove refuse", Functions(boot.guest, "128M", "128M"))
 
 
 def test_cycles(boot):
-    devices = Devices(boot.guest, "128M", "128M")
-    run(boot, "hotremove cycles 4", devices)
-    devices.wait()
+    run_till_gone(boot, "hotremove cycles 4", Devices(boot.guest, "128M", "128M"))
 
 
 def test_errors(boot):
-    devices = Devices(boot.guest, "256M")
-    run(boot, "hotremove errors", devices)
-    devices.wait()
+    run_till_gone(boot, "hotremove errors", Devices(boot.guest, "256M"))
 
 
 def test_surprise(boot):
-    devices = Devices(boot.guest, "256M")
-    run(boot, "hotremove surprise", devices)
-    devices.wait()
+    run_till_gone(boot, "hotremove surprise", Devices(boot.guest, "256M"))
 
 
 def test_offered(boot):
-    devices = Devices(boot.guest, "128M")
-    run(boot, "hotremove offered", devices)
-    devices.wait()
+    run_till_gone(boot, "hotremove offered", Devices(boot.guest, "128M"))
 
 
 def test_access(boot):
-    devices = Devices(boot.guest, "128M")
-    run(boot, "hotremove access", devices)
-    devices.wait()
+    run_till_gone(boot, "hotremove access", Devices(boot.guest, "128M"))
 
 
 def test_wait(boot):
-    devices = Turns(boot.guest, "128M", "128M")
-    run(boot, "hotremove wait", devices)
-    devices.wait()
+    run_till_gone(boot, "hotremove wait", Turns(boot.guest, "128M", "128M"))
 
 
 def test_poison(boot):
-    devices = Devices(boot.guest, "128M")
-    run(boot, "hotremove poison", devices)
-    devices.wait()
+    run_till_gone(boot, "hotremove poison", Devices(boot.guest, "128M"))
 
 
 def test_policies(boot):

@@ -635,25 +635,30 @@ static void *map_bar(const char *device)
 	return bar;
 }
 
-static void *gone;
+/* What a child that is about to die of SIGBUS expects of it. */
+static void *lost_address;
+static int lost_code;
 
-static void on_fault(int signal, siginfo_t *info, void *context)
+static void on_bus_error(int signal, siginfo_t *info, void *context)
 {
 	(void)signal;
 	(void)context;
-	_exit(info->si_addr != gone);
+	_exit(info->si_addr != lost_address || info->si_code != lost_code ||
+	      (lost_code == BUS_MCEERR_AR && 1UL << info->si_addr_lsb != PAGE_SIZE));
 }
 
-/* Whether a child that writes there gets SIGBUS. */
-static bool faults(unsigned long *address)
+/* Whether a child that reads there, and then writes, gets SIGBUS with this code. */
+static bool is_lost(void *address, int code)
 {
-	struct sigaction action = { .sa_sigaction = on_fault, .sa_flags = SA_SIGINFO };
+	struct sigaction action = { .sa_sigaction = on_bus_error, .sa_flags = SA_SIGINFO };
 	pid_t child = fork();
 
 	if (!child) {
-		gone = address;
+		lost_address = address;
+		lost_code = code;
 		sigaction(SIGBUS, &action, NULL);
-		__atomic_store_n(address, 1, __ATOMIC_RELAXED);
+		__atomic_load_n((int *)address, __ATOMIC_RELAXED);
+		__atomic_store_n((int *)address, 1, __ATOMIC_RELAXED);
 		_exit(2);
 	}
 	return child_succeeds(child);
@@ -697,7 +702,7 @@ static void main_offered(void)
 	must_write(path, "pci_ram");
 	must_write(PCI "/drivers_probe", device);
 	ksft_test_result(hot_ranges().nr == 1, "with driver_override it is memory\n");
-	ksft_test_result(faults(bar), "and who had it mapped has it no longer\n");
+	ksft_test_result(is_lost(bar, BUS_ADRERR), "and who had it mapped has it no longer\n");
 	munmap(bar, PAGE_SIZE);
 	unplug();
 	ksft_test_result(removed(&none), "it is removed\n");
@@ -898,35 +903,12 @@ static void main_wait(void)
 	removed(&none);
 }
 
-static char *poisoned;
-
-static void on_bus_error(int signal, siginfo_t *info, void *context)
-{
-	(void)signal;
-	(void)context;
-	_exit(info->si_code != BUS_MCEERR_AR || info->si_addr != poisoned ||
-	      1UL << info->si_addr_lsb != PAGE_SIZE);
-}
-
-/* Whether a child that reads the page is told that, and how much, is lost. */
-static bool is_lost(void)
-{
-	struct sigaction action = { .sa_sigaction = on_bus_error, .sa_flags = SA_SIGINFO };
-	pid_t child = fork();
-
-	if (!child) {
-		sigaction(SIGBUS, &action, NULL);
-		_exit(2 + __atomic_load_n(poisoned, __ATOMIC_RELAXED) % 2);
-	}
-	return child_succeeds(child);
-}
-
 static void main_poison(void)
 {
 	struct memory_state none = memory_state();
 	size_t size = 32 * MIB;
 	struct ranges ranges;
-	char *memory;
+	char *memory, *poisoned;
 	bool there, lost;
 
 	ksft_set_plan(4);
@@ -937,7 +919,8 @@ static void main_poison(void)
 	lost = !madvise(poisoned, PAGE_SIZE, MADV_HWPOISON);
 	if (lost) {
 		ksft_test_result(there, "a page of a process in the new memory is lost\n");
-		ksft_test_result(is_lost(), "who reads it gets SIGBUS, which says so\n");
+		ksft_test_result(is_lost(poisoned, BUS_MCEERR_AR),
+				 "who reads it gets SIGBUS, which says so\n");
 	} else if (errno == EINVAL) {
 		ksft_test_result_skip("no CONFIG_MEMORY_FAILURE\n");
 		ksft_test_result_skip("no CONFIG_MEMORY_FAILURE\n");

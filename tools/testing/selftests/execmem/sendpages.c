@@ -5,8 +5,8 @@
  *   sendpages ADDRESS PORT MIB
  *
  * sends that much to a server that sends it back, once the host has plugged four times
- * as much memory. What is sent is not copied: the
- * device gets the pages themselves. It is for a device that cannot address them.
+ * as much memory. What is sent is not copied: the device gets the pages themselves. It
+ * is for a device that cannot address them.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
