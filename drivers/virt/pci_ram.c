@@ -264,6 +264,7 @@ static int pci_ram_offline_for(struct pci_ram *ram, unsigned long seconds)
 {
 	struct offline_work work = { .ram = ram };
 	struct task_struct *thread;
+	unsigned long tenths;
 	long done = 0;
 
 	init_completion(&work.done);
@@ -274,9 +275,9 @@ static int pci_ram_offline_for(struct pci_ram *ram, unsigned long seconds)
 	get_task_struct(thread);
 	wake_up_process(thread);
 
-	/* A device that is gone takes nothing back, and others are waiting */
-	for (; seconds && !done && pci_device_is_present(ram->pdev); seconds--)
-		done = wait_for_completion_interruptible_timeout(&work.done, HZ);
+	/* Nothing is to be moved out of a device that is gone */
+	for (tenths = 10 * seconds; tenths && !done && pci_device_is_present(ram->pdev); tenths--)
+		done = wait_for_completion_interruptible_timeout(&work.done, HZ / 10);
 
 	if (done <= 0) {
 		/* Repeated, as it is lost on a thread that did not run yet */
@@ -524,16 +525,17 @@ static void pci_ram_remove(struct pci_dev *pdev)
 	struct pci_ram *ram = pci_get_drvdata(pdev);
 	int ret;
 
-	ret = remove_memory(ram->start, ram->size);
-	/* Nobody has asked */
-	if (ret && !pci_ram_offline(ram))
+	/*
+	 * If nobody has asked, there may be time to save what is in it. Of what is
+	 * lost then a part may stay, and the module with its name.
+	 */
+	if (pci_device_is_present(pdev))
+		pci_ram_offline(ram);
+	ret = lose_memory_range(ram->start, ram->size);
+	if (!ret)
 		ret = remove_memory(ram->start, ram->size);
-
-	if (ret) {
-		dev_crit(&pdev->dev, "memory at %#llx, %llu MiB, lost its device without notice, and what was in it\n",
-			 ram->start, ram->size / SZ_1M);
+	if (ret)
 		return;
-	}
 
 	pci_ram_release(ram);
 	module_put(THIS_MODULE);

@@ -5,7 +5,7 @@ import itertools
 
 import pytest
 
-from conftest import boot_guest
+from conftest import boot_guest, needs_device
 
 
 class Devices:
@@ -89,10 +89,6 @@ def test_errors(boot):
     run_till_gone(boot, "hotremove errors", Devices(boot.guest, "256M"))
 
 
-def test_surprise(boot):
-    run_till_gone(boot, "hotremove surprise", Devices(boot.guest, "256M"))
-
-
 def test_offered(boot):
     run_till_gone(boot, "hotremove offered", Devices(boot.guest, "128M"))
 
@@ -111,6 +107,31 @@ def test_poison(boot):
 
 def test_policies(boot):
     run(boot, "hotremove policies", Devices(boot.guest, "256M"))
+
+
+@pytest.fixture(scope="module")
+def boot_lost(request):
+    needs_device("virtio-pmem-pci")
+    # A disk for files, which takes no memory for itself
+    disk = ["-object", "memory-backend-memfd,id=pmem0,size=64M", "-device", "virtio-pmem-pci,memdev=pmem0"]
+    return boot_guest(request, "Sv39, 2 harts, a hot-plug port, devices that are gone unasked", "lost", mmu="sv39",
+                      harts=2, ports=1, memory="512M,maxmem=4G", devices=disk)
+
+
+def test_lost_nothing(boot_lost):
+    run_till_gone(boot_lost, "lost nothing", Devices(boot_lost.guest, "256M"))
+
+
+@pytest.mark.parametrize("size", ["128M", "1G"])
+def test_lost_pages(boot_lost, size):
+    run_till_gone(boot_lost, "lost pages", Devices(boot_lost.guest, size))
+
+
+# It leaves memory behind that is neither used nor removed.
+def test_lost_held(start):
+    boot = start("Sv57, 2 harts, a hot-plug port, a device with pages that are held", "lost-held", mmu="sv57", harts=2,
+                 ports=1)
+    run_till_gone(boot, "lost held", Devices(boot.guest, "512M"))
 
 
 def test_on_off(report, start):

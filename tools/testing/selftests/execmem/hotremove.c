@@ -7,7 +7,6 @@
  *   hotremove refuse		two functions in a slot, of which one cannot go
  *   hotremove policies		how the memory comes online, and goes
  *   hotremove errors		a notifier refuses
- *   hotremove surprise		a device is gone all at once
  *   hotremove offered		which devices are taken for memory
  *   hotremove access		what root can do to memory that is in use
  *   hotremove wait		what goes on while a removal takes long
@@ -30,15 +29,13 @@
 #include "kselftest.h"
 #include "common.h"
 #include "memory.h"
+#include "slots.h"
 
 #define LOAD		(16 * MIB)
-#define MEMORY_DIR	"/sys/devices/system/memory"
 #define HOTPLUG_PARAMS	"/sys/module/memory_hotplug/parameters"
 #define PATIENCE	"/sys/module/pci_ram/parameters/patience"
-#define DEVICES		"/sys/bus/pci/devices"
 
 /* Lines of the kernel log. */
-#define LOG_ADDED	": added "
 #define LOG_BUTTON	"Powering off due to button press"
 #define LOG_STAYS	"Stays powered on"
 
@@ -48,29 +45,6 @@
  */
 #define FREE_SLACK	512	/* pages */
 
-static void online_as(const char *policy)
-{
-	must_write(MEMORY_DIR "/auto_online_blocks", policy);
-}
-
-/* Something that is going to be so; a busy machine may take its time. */
-static bool wait_for(bool (*reached)(size_t wanted), size_t wanted)
-{
-	int tenths;
-
-	for (tenths = 0; tenths < 50 * PLUG_LIMIT; tenths++) {
-		if (reached(wanted))
-			return true;
-		usleep(100000);
-	}
-	return false;
-}
-
-static bool added(size_t wanted)
-{
-	return log_count(LOG_ADDED) >= wanted;
-}
-
 static bool button_pressed(size_t wanted)
 {
 	return log_count(LOG_BUTTON) >= wanted;
@@ -79,100 +53,6 @@ static bool button_pressed(size_t wanted)
 static bool stayed_on(size_t wanted)
 {
 	return log_count(LOG_STAYS) >= wanted;
-}
-
-/* Ask the host to plug, and wait until these are all that there are. */
-static struct ranges plug(size_t nr)
-{
-	size_t before = log_count(LOG_ADDED);
-	struct ranges ranges;
-
-	printf("# " PLUG_NOW "\n");
-	wait_for(added, before + nr);
-	ranges = hot_ranges();
-	if (ranges.nr != nr)
-		die("%zu ranges of memory are there, not %zu", ranges.nr, nr);
-	return ranges;
-}
-
-static void unplug(void)
-{
-	printf("# " REMOVE_NOW "\n");
-}
-
-/* The device goes after its memory. */
-static const struct memory_state *empty;
-
-static bool all_gone(size_t unused)
-{
-	char *iomem = read_file("/proc/iomem");
-	bool gone = !strcmp(iomem, empty->iomem);
-
-	(void)unused;
-	free(iomem);
-	return gone;
-}
-
-static bool removed(const struct memory_state *before)
-{
-	empty = before;
-	wait_for(all_gone, 0);
-	return memory_state_is(before);
-}
-
-/* The device with memory at @start, as sysfs names it. */
-static void find_device(unsigned long start, char name[16])
-{
-	unsigned long bar;
-	bool found = false;
-	glob_t all;
-	size_t i;
-
-	if (glob("/sys/bus/pci/drivers/pci_ram/0000:*/resource", 0, NULL, &all))
-		die("pci_ram has no device");
-	for (i = 0; i < all.gl_pathc && !found; i++) {
-		char *text = read_file(all.gl_pathv[i]);
-
-		/* The third line is BAR 2 */
-		found = sscanf(text, "%*x %*x %*x %*x %*x %*x %lx", &bar) == 1 && bar == start;
-		free(text);
-		if (found)
-			sscanf(strstr(all.gl_pathv[i], "0000:"), "%15[^/]", name);
-	}
-	globfree(&all);
-	if (!found)
-		die("pci_ram has no device with memory at %#lx", start);
-}
-
-/* The file that powers the slot of a device. */
-static void find_power(const char *device, char path[64])
-{
-	bool found = false;
-	glob_t all;
-	size_t i;
-
-	if (glob("/sys/bus/pci/slots/*/address", 0, NULL, &all))
-		die("there are no slots");
-	for (i = 0; i < all.gl_pathc && !found; i++) {
-		char *text = read_file(all.gl_pathv[i]);
-
-		found = !strncmp(text, device, strlen("0000:00:00"));
-		free(text);
-		if (found)
-			snprintf(path, 64, "%.*spower", (int)(strlen(all.gl_pathv[i]) -
-							      strlen("address")), all.gl_pathv[i]);
-	}
-	globfree(&all);
-	if (!found)
-		die("%s is in no slot", device);
-}
-
-static bool in_zone(const struct range *range, const char *zone)
-{
-	unsigned long size = range->end - range->start;
-
-	return blocks_are(range->start, size, "state", "online") &&
-	       blocks_are(range->start, size, "valid_zones", zone);
 }
 
 static void main_move(char **sizes)
@@ -300,8 +180,7 @@ static void main_cycles(unsigned int cycles)
 			twice &= power_off_twice();
 		}
 		/* Not the tables: stacks of programs take some of the vmalloc space for good. */
-		empty = &before;
-		gone &= wait_for(all_gone, 0) && memory_blocks() == before.blocks &&
+		gone &= wait_till_gone(&before) && memory_blocks() == before.blocks &&
 			meminfo_bytes("MemTotal") == before.total;
 		intact &= verify(memory, 4 * LOAD);
 		munmap(memory, 4 * LOAD);
@@ -369,12 +248,12 @@ static void main_refuse(void)
 	none = memory_state();
 	ranges = plug(2);
 	find_device(ranges.range[0].start, device);
-	snprintf(first, sizeof(first), DEVICES "/%s/remove", device);
+	snprintf(first, sizeof(first), PCI_DEVICES "/%s/remove", device);
 	/* Of the port: the way leads through it. */
-	snprintf(port, sizeof(port), DEVICES "/%s/../remove", device);
+	snprintf(port, sizeof(port), PCI_DEVICES "/%s/../remove", device);
 	find_power(device, power);
 	find_device(ranges.range[1].start, device);
-	snprintf(second, sizeof(second), DEVICES "/%s/remove", device);
+	snprintf(second, sizeof(second), PCI_DEVICES "/%s/remove", device);
 	before = memory_state();
 
 	/* The second cannot be moved, so that the first has to come back. */
@@ -540,61 +419,6 @@ static void main_errors(void)
 	ksft_test_result(removed(&none), "the device can be removed all the same\n");
 }
 
-/* Until power is off for good, the port drops whatever is plugged. */
-static char config[128];
-
-static bool is_off(size_t unused)
-{
-	const unsigned short off = PCI_EXP_SLTCTL_PIC | PCI_EXP_SLTCTL_PCC;
-	unsigned char space[256];
-	unsigned short control;
-	unsigned int at;
-	int fd = open(config, O_RDONLY | O_CLOEXEC);
-
-	(void)unused;
-	if (fd < 0 || pread(fd, space, sizeof(space), 0) != sizeof(space))
-		die("%s: %s", config, strerror(errno));
-	close(fd);
-	for (at = space[PCI_CAPABILITY_LIST]; at && space[at] != PCI_CAP_ID_EXP;
-	     at = space[at + PCI_CAP_LIST_NEXT])
-		;
-	if (!at)
-		die("%s has no slot", config);
-	memcpy(&control, space + at + PCI_EXP_SLTCTL, sizeof(control));
-	return (control & off) == off;
-}
-
-/* Offline, so that nothing was in it. */
-static void main_surprise(void)
-{
-	const char *lost = "lost its device without notice";
-	struct memory_state none = memory_state();
-	size_t said = log_count(lost);
-	struct ranges ranges;
-	char device[16], path[64], *port;
-	int err;
-
-	ksft_set_plan(3);
-	online_as("offline");
-	ranges = plug(1);
-	find_device(ranges.range[0].start, device);
-	snprintf(path, sizeof(path), DEVICES "/%s/..", device);
-	port = realpath(path, NULL);
-	snprintf(config, sizeof(config), "%s/config", port);
-	free(port);
-	err = hotplug("drop", ranges.range[0].start, ranges.range[0].end - ranges.range[0].start);
-	if (err)
-		die("drop %s: %s", device, strerror(err));
-	ksft_test_result(removed(&none), "the device is gone, and so are blocks and page tables\n");
-	ksft_test_result(log_count(lost) == said, "the log does not say that anything was lost\n");
-	wait_for(is_off, 0);
-	online_as("online_movable");
-	ranges = plug(1);
-	ksft_test_result(in_zone(&ranges.range[0], "Movable"), "the next device is added\n");
-	unplug();
-	removed(&none);
-}
-
 #define PARAM_DEVICES	"/sys/module/pci_ram/parameters/devices"
 #define PCI		"/sys/bus/pci"
 
@@ -626,7 +450,7 @@ static void *map_bar(const char *device)
 	void *bar;
 	int fd;
 
-	snprintf(path, sizeof(path), DEVICES "/%s/resource2", device);
+	snprintf(path, sizeof(path), PCI_DEVICES "/%s/resource2", device);
 	fd = open(path, O_RDWR | O_CLOEXEC);
 	if (fd < 0)
 		die("%s: %s", path, strerror(errno));
@@ -698,7 +522,7 @@ static void main_offered(void)
 	ksft_test_result(shared && __atomic_load_n(bar, __ATOMIC_RELAXED) == 0x5a5a,
 			 "a device that nobody has named is left to those who share it\n");
 
-	snprintf(path, sizeof(path), DEVICES "/%s/driver_override", device);
+	snprintf(path, sizeof(path), PCI_DEVICES "/%s/driver_override", device);
 	must_write(path, "pci_ram");
 	must_write(PCI "/drivers_probe", device);
 	ksft_test_result(hot_ranges().nr == 1, "with driver_override it is memory\n");
@@ -736,7 +560,7 @@ static bool write_refused(const char *device, const char *file, const char *text
 {
 	char path[96];
 
-	snprintf(path, sizeof(path), DEVICES "/%s/%s", device, file);
+	snprintf(path, sizeof(path), PCI_DEVICES "/%s/%s", device, file);
 	return refused(path, try_write(path, text), expected);
 }
 
@@ -757,7 +581,7 @@ static bool registers_refused(const char *device)
 {
 	char config[64], proc[64];
 
-	snprintf(config, sizeof(config), DEVICES "/%s/config", device);
+	snprintf(config, sizeof(config), PCI_DEVICES "/%s/config", device);
 	snprintf(proc, sizeof(proc), "/proc/bus/pci/%.7s/%s", device, device + 8);
 	return config_refused(config, PCI_COMMAND, 2) &
 	       config_refused(config, PCI_BASE_ADDRESS_2, 4) &
@@ -823,7 +647,7 @@ static void main_access(void)
 	good = write_refused(device, "reset", "1", ENOTTY) &
 	       write_refused(device, "reset_method", "default", 0) &
 	       write_refused(device, "reset", "1", ENOTTY);
-	if (!access(DEVICES "/0000:00:10.0/reset", F_OK))
+	if (!access(PCI_DEVICES "/0000:00:10.0/reset", F_OK))
 		good &= write_refused(port, "reset", "1", ENOTTY);
 	ksft_test_result(good, "neither the device nor its port is reset\n");
 
@@ -960,8 +784,6 @@ int main(int argc, char **argv)
 		main_policies();
 	else if (!strcmp(mode, "errors"))
 		main_errors();
-	else if (!strcmp(mode, "surprise"))
-		main_surprise();
 	else if (!strcmp(mode, "offered"))
 		main_offered();
 	else if (!strcmp(mode, "access"))

@@ -1,0 +1,389 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Memory that is gone: its device was taken away, and nobody had been asked.
+ *
+ * Nothing can be moved out of it any more. What a page was lost with is up to
+ * memory_failure(): processes get SIGBUS where they access it, dirty files an I/O
+ * error. Here is what concerns the memory as a whole: none of it is ever allocated
+ * again, and a block goes offline, for good, as soon as nobody has a page of it.
+ */
+
+#define pr_fmt(fmt) "memory lost: " fmt
+
+#include <linux/delay.h>
+#include <linux/device.h>
+#include <linux/fs.h>
+#include <linux/hugetlb.h>
+#include <linux/memcontrol.h>
+#include <linux/memory.h>
+#include <linux/memory_hotplug.h>
+#include <linux/mm.h>
+#include <linux/page-isolation.h>
+#include <linux/pagemap.h>
+#include <linux/rmap.h>
+#include <linux/sched.h>
+#include <linux/shmem_fs.h>
+#include <linux/sizes.h>
+#include <linux/swapops.h>
+#include <linux/vmstat.h>
+
+#include "internal.h"
+
+/*
+ * Pages that reclaim, migration or a disk has for the moment are not waited for: it
+ * may be the disk that is gone. They are tried again.
+ */
+#define LOSE_ATTEMPTS	10
+#define LOSE_INTERVAL	100	/* ms */
+
+/* What is free in the page block does not leave it, and what gets free stays. */
+static void isolate_pageblock(struct zone *zone, struct page *page)
+{
+	unsigned long flags;
+	int migratetype, nr_free;
+
+	spin_lock_irqsave(&zone->lock, flags);
+	migratetype = get_pageblock_migratetype(page);
+	if (migratetype != MIGRATE_ISOLATE) {
+		zone->nr_isolate_pageblock++;
+		set_pageblock_migratetype(page, MIGRATE_ISOLATE);
+		nr_free = move_freepages_block(zone, page, MIGRATE_ISOLATE, NULL);
+		__mod_zone_freepage_state(zone, -nr_free, migratetype);
+	}
+	spin_unlock_irqrestore(&zone->lock, flags);
+}
+
+/* First of all, for whoever is about to take the block offline: see offline_pages(). */
+static int mark_block(struct memory_block *mem, void *arg)
+{
+	WRITE_ONCE(mem->lost, true);
+
+	return 0;
+}
+
+/*
+ * Not under the locks of memory hotplug, which somebody may have for long who waits
+ * for a page elsewhere.
+ */
+static int isolate_block(struct memory_block *mem, void *online)
+{
+	unsigned long pfn = section_nr_to_pfn(mem->start_section_nr);
+	unsigned long end_pfn = pfn + PHYS_PFN(memory_block_size_bytes());
+
+	device_lock(&mem->dev);
+	if (mem->state != MEM_OFFLINE) {
+		for (; pfn < end_pfn; pfn += pageblock_nr_pages)
+			isolate_pageblock(mem->zone, pfn_to_page(pfn));
+		/* None may be left on the lists of a CPU */
+		drain_all_pages(mem->zone);
+		*(bool *)online = true;
+	}
+	device_unlock(&mem->dev);
+
+	return 0;
+}
+
+/**
+ * memory_is_lost() - whether memory is gone
+ * @pfn: number of a page of it
+ *
+ * Context: process context.
+ *
+ * Return: whether lose_memory_range() was called for the block with the page.
+ */
+bool memory_is_lost(unsigned long pfn)
+{
+	struct memory_block *mem = find_memory_block(pfn_to_section_nr(pfn));
+	bool lost;
+
+	if (!mem)
+		return false;
+
+	lost = READ_ONCE(mem->lost);
+	put_device(&mem->dev);
+
+	return lost;
+}
+
+static void set_poison(struct folio *folio, bool poison)
+{
+	long i;
+
+	for (i = 0; i < folio_nr_pages(folio); i++) {
+		struct page *page = folio_page(folio, i);
+
+		if (PageHWPoison(page) == poison)
+			continue;
+		if (poison) {
+			SetPageHWPoison(page);
+			num_poisoned_pages_inc();
+		} else {
+			ClearPageHWPoison(page);
+			num_poisoned_pages_sub(1);
+		}
+	}
+}
+
+/* What is in a file is not written to its disk, nor read from memory. */
+static void remove_from_file(struct folio *folio)
+{
+	struct address_space *mapping = folio_mapping(folio);
+
+	if (!mapping || folio_test_anon(folio))
+		return;
+
+	/* Only a small one has an entry for errors; another is kept, and checked */
+	if (shmem_mapping(mapping)) {
+		if (!folio_test_large(folio))
+			mapping->a_ops->error_remove_page(mapping, &folio->page);
+		return;
+	}
+
+	/* File systems depend on the pages of their device */
+	if (!S_ISREG(mapping->host->i_mode))
+		return;
+	if (folio_test_dirty(folio))
+		mapping_set_error(mapping, -EIO);
+	truncate_inode_folio(mapping, folio);
+}
+
+/*
+ * What memory_failure() leaves alone is not to be read or written any more either:
+ * pages of KSM, large pages that somebody holds, files that it does not know how to
+ * remove a page from.
+ */
+static void take_out_of_use(struct folio *folio)
+{
+	if (!folio_trylock(folio))
+		return;
+
+	/* As memory_failure() does, keep a small one from being freed */
+	if (!folio_test_large(folio) && !PageHWPoison(&folio->page))
+		folio_get(folio);
+	set_poison(folio, true);
+	try_to_unmap(folio, TTU_IGNORE_MLOCK | TTU_SYNC | TTU_HWPOISON | TTU_SPLIT_HUGE_PMD);
+	if (!folio_test_writeback(folio) && !folio_mapped(folio))
+		remove_from_file(folio);
+	folio_unlock(folio);
+
+	/* Whoever holds a large page may free or split it as before */
+	if (folio_test_large(folio) || folio_isolate_lru(folio))
+		return;
+	folio_clear_active(folio);
+	folio_clear_unevictable(folio);
+	/* It is never freed */
+	mem_cgroup_uncharge(folio);
+	folio_put(folio);
+}
+
+/* Returns the number of the next page to look at. */
+static unsigned long lose_page(unsigned long pfn)
+{
+	struct page *page = pfn_to_online_page(pfn);
+	struct address_space *mapping;
+	struct folio *folio;
+
+	if (!page)
+		return SECTION_ALIGN_UP(pfn + 1);
+
+	if (PageBuddy(page)) {
+		unsigned int order = buddy_order_unsafe(page);
+
+		return pfn + (order < MAX_ORDER ? 1UL << order : 1);
+	}
+
+	if (PageHuge(page)) {
+		struct page *head = compound_head(page);
+
+		memory_failure(page_to_pfn(head), MF_ONE_OF_MANY);
+
+		return max(pfn + 1, page_to_pfn(head) + compound_nr(head));
+	}
+
+	folio = page_folio(page);
+	if (!folio_test_lru(folio) || !folio_try_get(folio))
+		return pfn + 1;
+
+	/* It became another one meanwhile */
+	if (page_folio(page) != folio) {
+		folio_put(folio);
+		return pfn;
+	}
+
+	/* What is on its way to a disk is lost, and what arrives there is not it */
+	if (folio_test_writeback(folio)) {
+		mapping = folio_mapping(folio);
+		if (folio_test_swapcache(folio))
+			folio_mark_dirty(folio);
+		else if (mapping)
+			mapping_set_error(mapping, -EIO);
+	}
+
+	/* Somebody held it the last time */
+	if (PageHWPoison(page) && folio_test_large(folio))
+		set_poison(folio, false);
+
+	if (PageHWPoison(page))
+		folio_put(folio);
+	else
+		memory_failure(pfn, MF_COUNT_INCREASED | MF_ONE_OF_MANY);
+
+	folio = page_folio(page);
+	if ((folio_mapped(folio) || folio_test_lru(folio)) && folio_try_get(folio)) {
+		if (page_folio(page) == folio)
+			take_out_of_use(folio);
+		folio_put(folio);
+	}
+
+	return pfn + 1;
+}
+
+static void lose_pages(u64 start, u64 size)
+{
+	unsigned long pfn = PHYS_PFN(start), end_pfn = PHYS_PFN(start + size);
+
+	if (!IS_ENABLED(CONFIG_MEMORY_FAILURE))
+		return;
+
+	/* They may be on their way to a list of pages that can be found */
+	lru_add_drain_all();
+	while (pfn < end_pfn) {
+		int idx = lock_online_memmap();
+
+		pfn = lose_page(pfn);
+		unlock_online_memmap(idx);
+		cond_resched();
+	}
+}
+
+/* Whether somebody has the page. What was made unusable keeps one reference. */
+static bool is_in_use(struct page *page)
+{
+	if (PageBuddy(page) || !page_count(page))
+		return false;
+
+	/* Of a large one, all references are others' */
+	if (!PageHWPoison(page) || PageCompound(page))
+		return true;
+
+	return page_count(page) > 1 || page_mapped(page) || PageLRU(page) || page_mapping(page);
+}
+
+/**
+ * lost_pages_in_use() - whether somebody has pages of memory that is gone
+ * @start_pfn: number of the first page
+ * @end_pfn: number of the page after the last
+ *
+ * Context: the pages are online, and cannot go offline meanwhile.
+ *
+ * Return: true if so; false if all pages are free, will be at once, or were taken out
+ * of use by memory_failure().
+ */
+bool lost_pages_in_use(unsigned long start_pfn, unsigned long end_pfn)
+{
+	unsigned long pfn;
+
+	for (pfn = start_pfn; pfn < end_pfn; pfn++) {
+		if (is_in_use(pfn_to_page(pfn)))
+			return true;
+	}
+
+	return false;
+}
+
+/**
+ * struct rest - what cannot go offline
+ * @blocks: number of memory blocks
+ * @held: number of pages that were lost to processes and files, but are held
+ * @kernel: number of other pages, which the kernel has for itself
+ * @tables: how many of these are page tables
+ */
+struct rest {
+	unsigned long blocks;
+	unsigned long held;
+	unsigned long kernel;
+	unsigned long tables;
+};
+
+static void count_rest(struct memory_block *mem, struct rest *rest)
+{
+	unsigned long pfn = section_nr_to_pfn(mem->start_section_nr);
+	unsigned long end_pfn = pfn + PHYS_PFN(memory_block_size_bytes());
+
+	rest->blocks++;
+	for (; pfn < end_pfn; pfn++) {
+		struct page *page = pfn_to_page(pfn);
+
+		if (!is_in_use(page))
+			continue;
+
+		if (PageHWPoison(compound_head(page)) || PageHWPoison(page))
+			rest->held++;
+		else
+			rest->kernel++;
+		rest->tables += PageTable(page);
+	}
+}
+
+static int offline_block(struct memory_block *mem, void *arg)
+{
+	if (device_offline(&mem->dev) < 0)
+		count_rest(mem, arg);
+
+	return 0;
+}
+
+/**
+ * lose_memory_range() - take memory out of use that is gone
+ * @start: physical address, at the start of a block
+ * @size: bytes, a multiple of the size of a block
+ *
+ * The memory cannot be read any more, or what is read was never written. Its struct
+ * pages must be elsewhere. Who has pages of it is dealt with as memory_failure()
+ * does for one page, and blocks go offline as far as nobody has any, one by one.
+ * None comes online again. The others keep what somebody has, give nothing out, and
+ * can be taken offline by the user when nobody has it any more. The log says that
+ * memory was lost, if it was in use, and how much of it stays, and why.
+ *
+ * Context: process context, may sleep. Takes the lock of all memory hotplug.
+ *
+ * Return: 0 if all blocks are offline, so that remove_memory() will succeed; -EBUSY
+ * if some stay.
+ */
+int lose_memory_range(u64 start, u64 size)
+{
+	bool online = false;
+	struct rest rest;
+	int attempt;
+
+	walk_memory_blocks(start, size, NULL, mark_block);
+
+	for (attempt = 0; attempt < LOSE_ATTEMPTS; attempt++) {
+		if (attempt)
+			msleep(LOSE_INTERVAL);
+
+		walk_memory_blocks(start, size, &online, isolate_block);
+		if (!online)
+			return 0;
+
+		if (!attempt)
+			pr_crit("%#llx, %llu MiB: gone without notice, and what was in it\n",
+				start, size / SZ_1M);
+
+		lose_pages(start, size);
+
+		memset(&rest, 0, sizeof(rest));
+		lock_device_hotplug();
+		walk_memory_blocks(start, size, &rest, offline_block);
+		unlock_device_hotplug();
+		if (!rest.blocks)
+			return 0;
+	}
+
+	pr_crit("%#llx, %llu MiB: %llu MiB stay, with %lu pages that are held and %lu of the kernel, %lu of which are page tables\n",
+		start, size / SZ_1M, rest.blocks * (memory_block_size_bytes() / (u64)SZ_1M),
+		rest.held, rest.kernel, rest.tables);
+
+	return -EBUSY;
+}
+EXPORT_SYMBOL_GPL(lose_memory_range);

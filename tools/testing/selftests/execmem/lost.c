@@ -1,0 +1,598 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The device with memory is gone, and nobody had been asked.
+ *
+ *   lost nothing		the memory was offline
+ *   lost pages			processes had it, in all kinds of pages, tmpfs and files
+ *   lost held			somebody holds pages of it, and the kernel has one
+ *
+ * The host plugs when the program says "plug memory now", and unplugs the same
+ * when it says "remove memory now".
+ *
+ * From the time when the memory is there until it is gone, this program may have
+ * pages of it only where it means to: so it is locked in memory before, and heap and
+ * stack do not grow meanwhile.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <malloc.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "kselftest.h"
+#include "common.h"
+#include "memory.h"
+#include "slots.h"
+
+#define HUGE		(2 * MIB)
+#define DATA		(4 * MIB)	/* of each kind */
+#define NR_PAGES	(DATA / PAGE_SIZE)
+#define HEAP		(4 * MIB)	/* more than anything here allocates */
+#define KSM		"/sys/kernel/mm/ksm/"
+#define LARGE_PAGES	"/sys/kernel/mm/transparent_hugepage/enabled"
+#define HUGE_PAGES	"/proc/sys/vm/nr_hugepages"
+#define WRITEBACK	"/proc/sys/vm/dirty_writeback_centisecs"
+#define DISK		"/dev/pmem0"
+#define DIR		"/tmp/lost"
+
+#define LOG_GONE	"gone without notice"
+#define LOG_STAYS	"MiB stay"
+#define LOG_KERNEL	" are held and 1 of the kernel, 0 of"
+
+/* What is written everywhere, and what a page is read into. */
+static const char *source;
+static char buffer[PAGE_SIZE];
+
+/**
+ * struct object - something with pages in the memory
+ * @what: its name
+ * @memory: it, mapped
+ * @fd: the file, or -1
+ * @distinct: the number of pages after which they repeat
+ * @there: whether a page was in the memory that is gone
+ * @nr_there: how many were
+ */
+struct object {
+	const char *what;
+	char *memory;
+	int fd;
+	size_t distinct;
+	bool there[NR_PAGES];
+	size_t nr_there;
+};
+
+static struct object process = { "memory of a process", .fd = -1, .distinct = NR_PAGES };
+static struct object large = { "large pages of a process", .fd = -1, .distinct = NR_PAGES };
+static struct object merged = { "pages of KSM", .fd = -1, .distinct = NR_PAGES / 2 };
+static struct object huge = { "huge pages of a process", .fd = -1, .distinct = NR_PAGES };
+static struct object tmpfs = { "tmpfs", .distinct = NR_PAGES };
+static struct object clean = { "a file as on its disk", .distinct = NR_PAGES };
+static struct object dirty = { "a file that is newer than its disk", .distinct = NR_PAGES };
+
+/* All that this program needs later, in pages that it has already. */
+static void lock_memory(void)
+{
+	mallopt(M_MMAP_MAX, 0);
+	mallopt(M_TRIM_THRESHOLD, 1 << 30);
+	free(memset(malloc(HEAP), 0, HEAP));
+	if (mlockall(MCL_CURRENT))
+		die("mlockall: %s", strerror(errno));
+}
+
+static void online(const struct range *range, const char *how)
+{
+	unsigned long block = block_size(), addr;
+	char path[64];
+
+	for (addr = range->start; addr < range->end; addr += block) {
+		snprintf(path, sizeof(path), MEMORY_DIR "/memory%lu/state", addr / block);
+		must_write(path, how);
+	}
+}
+
+static void map_private(struct object *object, int advice)
+{
+	/* At the start of a large page */
+	char *memory = mmap(NULL, DATA + HUGE, PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (memory == MAP_FAILED)
+		die("mmap: %s", strerror(errno));
+	object->memory = (char *)(((unsigned long)memory + HUGE - 1) & ~(HUGE - 1));
+	if (madvise(object->memory, DATA, advice) && errno != EINVAL)
+		die("madvise: %s", strerror(errno));
+}
+
+static void map_huge(void)
+{
+	char number[16];
+
+	snprintf(number, sizeof(number), "%lu", DATA / HUGE);
+	must_write(HUGE_PAGES, number);
+	huge.memory = mmap(NULL, DATA, PROT_READ | PROT_WRITE,
+			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, -1, 0);
+	if (huge.memory == MAP_FAILED)
+		die("huge pages: %s", strerror(errno));
+}
+
+static void map_shared(struct object *object)
+{
+	object->memory = mmap(NULL, DATA, PROT_READ | PROT_WRITE, MAP_SHARED, object->fd, 0);
+	if (object->memory == MAP_FAILED)
+		die("%s: %s", object->what, strerror(errno));
+}
+
+static void write_pages(struct object *object)
+{
+	size_t i;
+
+	for (i = 0; i < NR_PAGES; i++)
+		memcpy(object->memory + i * PAGE_SIZE,
+		       source + i % object->distinct * PAGE_SIZE, PAGE_SIZE);
+}
+
+static void write_to_file(int fd, const char *data)
+{
+	if (pwrite(fd, data, DATA, 0) != (ssize_t)DATA)
+		die("write: %s", strerror(errno));
+}
+
+/* Which pages of an object are in the memory, while they are mapped. */
+static void locate(struct object *object, const struct ranges *ranges)
+{
+	size_t i;
+
+	object->nr_there = 0;
+	for (i = 0; i < NR_PAGES; i++) {
+		object->there[i] = pages_in(object->memory + i * PAGE_SIZE, PAGE_SIZE, ranges);
+		object->nr_there += object->there[i];
+	}
+}
+
+static sigjmp_buf after_bus_error;
+static volatile int bus_code;
+
+static void on_bus_error(int signal, siginfo_t *info, void *context)
+{
+	(void)signal;
+	(void)context;
+	bus_code = info->si_code;
+	siglongjmp(after_bus_error, 1);
+}
+
+/* Read a page of memory into the buffer; returns the code of the SIGBUS, or 0. */
+static int read_page(const char *page)
+{
+	if (sigsetjmp(after_bus_error, 1))
+		return bus_code;
+	memcpy(buffer, page, PAGE_SIZE);
+	return 0;
+}
+
+static bool is_right(const struct object *object, size_t i)
+{
+	return filled_page(buffer) == i % object->distinct;
+}
+
+/* Whether each page that was in the memory is lost, with this code, and no other is. */
+static bool mapping_is_lost(const struct object *object, int code)
+{
+	size_t i, wrong = 0;
+
+	for (i = 0; i < NR_PAGES; i++) {
+		int got = read_page(object->memory + i * PAGE_SIZE);
+
+		if (object->there[i] ? got != code : got || !is_right(object, i))
+			wrong++;
+	}
+	if (wrong)
+		ksft_print_msg("%s: %zu of %zu pages are wrong\n", object->what, wrong, NR_PAGES);
+	return !wrong;
+}
+
+static bool file_is_lost(const struct object *object)
+{
+	size_t i, wrong = 0;
+
+	for (i = 0; i < NR_PAGES; i++) {
+		ssize_t got = pread(object->fd, buffer, PAGE_SIZE, i * PAGE_SIZE);
+
+		if (object->there[i] ? got != -1 || errno != EIO :
+		    got != (ssize_t)PAGE_SIZE || !is_right(object, i))
+			wrong++;
+	}
+	if (wrong)
+		ksft_print_msg("%s: %zu of %zu pages are wrong\n", object->what, wrong, NR_PAGES);
+	return !wrong;
+}
+
+/* Each page is as it was written, or as it is on the disk, where @disk has no pages. */
+static bool file_is_old_or_right(const struct object *object, char disk)
+{
+	size_t i, j;
+
+	for (i = 0; i < NR_PAGES; i++) {
+		if (pread(object->fd, buffer, PAGE_SIZE, i * PAGE_SIZE) != (ssize_t)PAGE_SIZE)
+			return false;
+		if (is_right(object, i))
+			continue;
+		for (j = 0; j < PAGE_SIZE; j++) {
+			if (buffer[j] != disk)
+				return false;
+		}
+	}
+	return true;
+}
+
+static void open_file(struct object *object, const char *name)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), DIR "/%s", name);
+	object->fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (object->fd < 0)
+		die("%s: %s", path, strerror(errno));
+}
+
+/* Two files on a disk, with nothing in the page cache. */
+static void make_files(void)
+{
+	char *zeroes = calloc(1, DATA);
+
+	if (system("mke2fs -b 4096 " DISK " >/dev/null"))
+		die("no file system on " DISK);
+	mkdir(DIR, 0700);
+	if (mount(DISK, DIR, "ext2", 0, NULL))
+		die("mount " DISK ": %s", strerror(errno));
+	open_file(&clean, "clean");
+	open_file(&dirty, "dirty");
+	write_to_file(clean.fd, source);
+	write_to_file(dirty.fd, zeroes);
+	free(zeroes);
+	sync();
+	if (posix_fadvise(clean.fd, 0, DATA, POSIX_FADV_DONTNEED) ||
+	    posix_fadvise(dirty.fd, 0, DATA, POSIX_FADV_DONTNEED))
+		die("drop the page cache: %s", strerror(errno));
+}
+
+static void remove_files(void)
+{
+	close(clean.fd);
+	close(dirty.fd);
+	if (umount(DIR))
+		die("umount " DISK ": %s", strerror(errno));
+}
+
+static long ksm_number(const char *name)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), KSM "%s", name);
+	return read_long(path);
+}
+
+static bool all_merged(size_t pages)
+{
+	return ksm_number("pages_sharing") >= (long)pages;
+}
+
+static void merge(void)
+{
+	must_write(KSM "pages_to_scan", "10000");
+	must_write(KSM "sleep_millisecs", "1");
+	must_write(KSM "run", "1");
+	if (!wait_for(all_merged, NR_PAGES / 2))
+		die("KSM merged %ld pages", ksm_number("pages_sharing"));
+	must_write(KSM "run", "0");
+}
+
+/* The next device in the slot is used as if nothing had been. */
+static void test_next(const struct memory_state *none)
+{
+	struct ranges ranges;
+	bool added;
+
+	online_as("online_movable");
+	ranges = plug(1);
+	added = in_zone(&ranges.range[0], "Movable");
+	unplug();
+	ksft_test_result(removed(none) && added, "the next device is added and removed\n");
+}
+
+static void main_nothing(void)
+{
+	struct memory_state none = memory_state();
+	size_t said = log_count(LOG_GONE);
+	struct ranges ranges;
+	struct slot slot;
+
+	ksft_set_plan(3);
+	ranges = plug(1);
+	slot = find_slot(&ranges.range[0]);
+	drop_device(&slot, &ranges.range[0]);
+	ksft_test_result(memory_state_is(&none), "the device is gone, and so are blocks and page tables\n");
+	ksft_test_result(log_count(LOG_GONE) == said, "the log does not say that anything was lost\n");
+	test_next(&none);
+}
+
+static void main_pages(void)
+{
+	struct object *all[] = { &process, &large, &huge, &merged, &tmpfs, &clean, &dirty };
+	size_t gone = log_count(LOG_GONE), stays = log_count(LOG_STAYS), i;
+	struct memory_state none;
+	struct ranges ranges;
+	struct slot slot;
+	bool there = true, ksm;
+	char *writeback;
+
+	ksft_set_plan(14);
+	source = fill(DATA);
+	must_write(LARGE_PAGES, "madvise");
+	make_files();
+	/* What is dirty remains so */
+	writeback = read_file(WRITEBACK);
+	must_write(WRITEBACK, "0");
+	none = memory_state();
+	ranges = plug(1);
+	slot = find_slot(&ranges.range[0]);
+	lock_memory();
+
+	online(&ranges.range[0], "online_movable");
+	map_private(&process, MADV_NOHUGEPAGE);
+	map_private(&large, MADV_HUGEPAGE);
+	map_private(&merged, MADV_NOHUGEPAGE);
+	map_huge();
+	ksm = !madvise(merged.memory, DATA, MADV_MERGEABLE);
+	if (!ksm && errno != EINVAL)
+		die("KSM: %s", strerror(errno));
+	tmpfs.fd = memfd_create("lost", MFD_CLOEXEC);
+	if (ftruncate(tmpfs.fd, DATA))
+		die("memfd: %s", strerror(errno));
+	map_shared(&tmpfs);
+	map_shared(&clean);
+	for (i = 0; i < 5; i++)
+		write_pages(all[i]);
+	if (ksm)
+		merge();
+	write_to_file(dirty.fd, source);
+	map_shared(&dirty);
+	for (i = 0; i < ARRAY_SIZE(all); i++) {
+		size_t page;
+
+		for (page = 0; page < NR_PAGES; page++)
+			read_page(all[i]->memory + page * PAGE_SIZE);
+		locate(all[i], &ranges);
+	}
+	/* Not known to be dirty by its mapping */
+	munmap(dirty.memory, DATA);
+	drop_device(&slot, &ranges.range[0]);
+
+	for (i = 0; i < ARRAY_SIZE(all); i++) {
+		ksft_print_msg("%s: %zu of %zu pages were there\n", all[i]->what,
+			       all[i]->nr_there, NR_PAGES);
+		there &= all[i]->nr_there >= NR_PAGES / 2;
+	}
+	ksft_test_result(there, "most of everything was in the memory\n");
+	ksft_test_result(mapping_is_lost(&process, BUS_MCEERR_AR),
+			 "memory of a process: SIGBUS, and what is elsewhere is intact\n");
+	ksft_test_result(mapping_is_lost(&large, BUS_MCEERR_AR), "large pages: the same\n");
+	ksft_test_result(mapping_is_lost(&huge, BUS_MCEERR_AR), "huge pages: the same\n");
+	if (ksm)
+		ksft_test_result(mapping_is_lost(&merged, BUS_MCEERR_AR), "pages of KSM: the same\n");
+	else
+		ksft_test_result_skip("no CONFIG_KSM\n");
+	ksft_test_result(mapping_is_lost(&tmpfs, BUS_MCEERR_AR), "tmpfs, mapped: the same\n");
+	ksft_test_result(file_is_lost(&tmpfs), "tmpfs, read: an I/O error\n");
+	munmap(tmpfs.memory, DATA);
+	map_shared(&tmpfs);
+	ksft_test_result(mapping_is_lost(&tmpfs, BUS_ADRERR), "tmpfs, mapped again: SIGBUS\n");
+	memset(clean.there, false, sizeof(clean.there));
+	ksft_test_result(mapping_is_lost(&clean, 0) && file_is_lost(&clean),
+			 "a clean file is read from its disk again\n");
+	ksft_test_result(fsync(dirty.fd) == -1 && errno == EIO && !fsync(dirty.fd),
+			 "fsync of a dirty file says once that data are lost\n");
+	ksft_test_result(file_is_old_or_right(&dirty, 0), "a lost page of it is as on its disk\n");
+
+	for (i = 0; i < ARRAY_SIZE(all); i++)
+		munmap(all[i]->memory, DATA);
+	close(tmpfs.fd);
+	must_write(HUGE_PAGES, "0");
+	remove_files();
+	must_write(WRITEBACK, writeback);
+	ksft_print_msg("%lu kB count as lost\n", meminfo_bytes("HardwareCorrupted") >> 10);
+	ksft_test_result(memory_state_is(&none) && !meminfo_bytes("HardwareCorrupted"),
+			 "the memory is removed, and no page counts as lost any more\n");
+	ksft_test_result(log_count(LOG_GONE) == gone + 1 && log_count(LOG_STAYS) == stays,
+			 "the log says once that it was lost\n");
+	test_next(&none);
+}
+
+/* Somebody has the page, as for direct I/O; until the pipe is read or closed. */
+static void hold(int pipe, char *page)
+{
+	struct iovec vec = { .iov_base = page, .iov_len = PAGE_SIZE };
+
+	if (vmsplice(pipe, &vec, 1, 0) != (ssize_t)PAGE_SIZE)
+		die("vmsplice: %s", strerror(errno));
+}
+
+/* The block of a range that a page is in; the end of the range if in none. */
+static unsigned long block_of(const char *page, const struct range *range)
+{
+	unsigned long block = block_size(), addr;
+
+	for (addr = range->start; addr < range->end; addr += block) {
+		struct ranges one = { .range = { { addr, addr + block } }, .nr = 1 };
+
+		if (pages_in(page, PAGE_SIZE, &one))
+			break;
+	}
+	return addr;
+}
+
+/* The number of blocks of a range whose state is this. */
+static size_t blocks_with(const struct range *range, const char *state)
+{
+	unsigned long block = block_size(), addr;
+	size_t nr = 0;
+
+	for (addr = range->start; addr < range->end; addr += block)
+		nr += blocks_are(addr, block, "state", state);
+	return nr;
+}
+
+/* Whether a process that takes most of the free memory gets none of a range. */
+static bool gives_nothing(const struct ranges *ranges)
+{
+	size_t size = meminfo_bytes("MemAvailable") * 3 / 4 & -HUGE;
+	char *memory = fill(size);
+	bool none = !pages_in(memory, size, ranges);
+
+	must_write("/proc/sys/vm/compact_memory", "1");
+	none &= !pages_in(memory, size, ranges);
+	munmap(memory, size);
+	return none;
+}
+
+static bool one_range(size_t unused)
+{
+	(void)unused;
+	return hot_ranges().nr == 1;
+}
+
+/* The next device gets addresses of its own, and can be removed. */
+static void test_other(const struct range *lost)
+{
+	size_t before = log_count(LOG_ADDED), i;
+	struct ranges ranges;
+	bool added_other;
+
+	online_as("online_movable");
+	printf("# " PLUG_NOW "\n");
+	wait_for(added, before + 1);
+	ranges = hot_ranges();
+	added_other = ranges.nr == 2;
+	for (i = 0; i < ranges.nr; i++) {
+		bool same = ranges.range[i].start == lost->start;
+
+		added_other &= same || in_zone(&ranges.range[i], "Movable");
+		added_other &= same || ranges.range[i].start >= lost->end ||
+			       ranges.range[i].end <= lost->start;
+	}
+	unplug();
+	ksft_test_result(added_other && wait_for(one_range, 0),
+			 "the next device gets other addresses, and is removed\n");
+}
+
+static void main_held(void)
+{
+	size_t stays = log_count(LOG_STAYS), blocks;
+	unsigned long block = block_size(), size, i;
+	struct memory_state none = memory_state();
+	int pipes[2], large_pipes[2];
+	struct ranges ranges;
+	struct range *range = &ranges.range[0];
+	unsigned long nr_large, held[3];
+	struct slot slot;
+	bool online_held = true;
+	char path[64];
+	int err;
+
+	ksft_set_plan(9);
+	must_write(LARGE_PAGES, "madvise");
+	if (pipe(pipes) || pipe(large_pipes))
+		die("pipe: %s", strerror(errno));
+	source = fill(DATA);
+	ranges = plug(1);
+	slot = find_slot(range);
+	size = range->end - range->start;
+	lock_memory();
+
+	online(range, "online_movable");
+	map_private(&process, MADV_NOHUGEPAGE);
+	map_private(&large, MADV_HUGEPAGE);
+	write_pages(&process);
+	write_pages(&large);
+	locate(&process, &ranges);
+	locate(&large, &ranges);
+	hold(pipes[1], process.memory);
+	hold(large_pipes[1], large.memory + PAGE_SIZE);
+	nr_large = meminfo_bytes("AnonHugePages");
+	held[0] = block_of(process.memory, range);
+	held[1] = block_of(large.memory, range);
+	held[2] = range->end - block;
+	err = hotplug("hold_reserved", held[2], block);
+	if (err)
+		die("no page of %#lx: %s", held[2], strerror(err));
+	drop_device(&slot, range);
+
+	ksft_test_result(process.there[0] && large.there[1] && nr_large,
+			 "a page, a part of a large one, and one of the kernel are held\n");
+	ksft_test_result(mapping_is_lost(&process, BUS_MCEERR_AR) &&
+			 mapping_is_lost(&large, BUS_MCEERR_AR),
+			 "the process has lost what was there all the same\n");
+	blocks = blocks_with(range, "online");
+	ksft_print_msg("%zu of %lu blocks are online\n", blocks, size / block);
+	for (i = 0; i < ARRAY_SIZE(held); i++)
+		online_held &= blocks_are(held[i], block, "state", "online");
+	ksft_test_result(online_held && blocks <= ARRAY_SIZE(held) &&
+			 blocks + blocks_with(range, "offline") == size / block &&
+			 hot_ranges().nr == 1,
+			 "only blocks with such pages are online, and the range is as it was\n");
+	ksft_test_result(log_count(LOG_STAYS) == stays + 1 && log_count(LOG_KERNEL) == 1,
+			 "the log says so once, and that one page is the kernel's\n");
+	ksft_test_result(gives_nothing(&ranges), "nothing of them is given out\n");
+	test_other(range);
+
+	close(pipes[0]);
+	close(pipes[1]);
+	close(large_pipes[0]);
+	close(large_pipes[1]);
+	munmap(process.memory, DATA);
+	munmap(large.memory, DATA);
+	hotplug("hold", 0, 0);
+	/* EINVAL: it is offline */
+	for (i = 0; i < size / block; i++) {
+		snprintf(path, sizeof(path), MEMORY_DIR "/memory%lu/state",
+			 range->start / block + i);
+		err = try_write(path, "offline");
+		if (err && err != EINVAL)
+			die("%s: %s", path, strerror(err));
+	}
+	ksft_test_result(blocks_with(range, "offline") == size / block &&
+			 meminfo_bytes("MemTotal") == none.total,
+			 "once nobody holds a page, the blocks can be taken offline\n");
+	ksft_test_result(try_write(path, "online") == EIO, "and online no more\n");
+	ksft_test_result(gives_nothing(&ranges), "nothing of them was given out\n");
+}
+
+int main(int argc, char **argv)
+{
+	const char *mode = argc > 1 ? argv[1] : "";
+	struct sigaction action = { .sa_sigaction = on_bus_error, .sa_flags = SA_SIGINFO };
+
+	setlinebuf(stdout);
+	ksft_print_header();
+	skip_without_mode(argc, "lost MODE, as lost.c says");
+	if (access("/sys/kernel/debug/hotplug_range", F_OK))
+		module_load("modules/hotplug_range.ko");
+	sigaction(SIGBUS, &action, NULL);
+	online_as("offline");
+
+	if (!strcmp(mode, "nothing"))
+		main_nothing();
+	else if (!strcmp(mode, "pages"))
+		main_pages();
+	else if (!strcmp(mode, "held"))
+		main_held();
+	else
+		die("usage: lost MODE, as lost.c says");
+	ksft_finished();
+}

@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <glob.h>
+#include <linux/pci_regs.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "kselftest.h"
+#include "common.h"
+#include "memory.h"
+#include "slots.h"
+
+void online_as(const char *policy)
+{
+	must_write(MEMORY_DIR "/auto_online_blocks", policy);
+}
+
+bool wait_for(bool (*reached)(size_t wanted), size_t wanted)
+{
+	int tenths;
+
+	for (tenths = 0; tenths < 50 * PLUG_LIMIT; tenths++) {
+		if (reached(wanted))
+			return true;
+		usleep(100000);
+	}
+	return false;
+}
+
+bool added(size_t wanted)
+{
+	return log_count(LOG_ADDED) >= wanted;
+}
+
+struct ranges plug(size_t nr)
+{
+	size_t before = log_count(LOG_ADDED);
+	struct ranges ranges;
+
+	printf("# " PLUG_NOW "\n");
+	wait_for(added, before + nr);
+	ranges = hot_ranges();
+	if (ranges.nr != nr)
+		die("%zu ranges of memory are there, not %zu", ranges.nr, nr);
+	return ranges;
+}
+
+void unplug(void)
+{
+	printf("# " REMOVE_NOW "\n");
+}
+
+/* The device goes after its memory. */
+static const struct memory_state *empty;
+
+static bool all_gone(size_t unused)
+{
+	char *iomem = read_file("/proc/iomem");
+	bool gone = !strcmp(iomem, empty->iomem);
+
+	(void)unused;
+	free(iomem);
+	return gone;
+}
+
+bool wait_till_gone(const struct memory_state *before)
+{
+	empty = before;
+	return wait_for(all_gone, 0);
+}
+
+bool removed(const struct memory_state *before)
+{
+	wait_till_gone(before);
+	return memory_state_is(before);
+}
+
+void find_device(unsigned long start, char name[16])
+{
+	unsigned long bar;
+	bool found = false;
+	glob_t all;
+	size_t i;
+
+	if (glob("/sys/bus/pci/drivers/pci_ram/0000:*/resource", 0, NULL, &all))
+		die("pci_ram has no device");
+	for (i = 0; i < all.gl_pathc && !found; i++) {
+		char *text = read_file(all.gl_pathv[i]);
+
+		/* The third line is BAR 2 */
+		found = sscanf(text, "%*x %*x %*x %*x %*x %*x %lx", &bar) == 1 && bar == start;
+		free(text);
+		if (found)
+			sscanf(strstr(all.gl_pathv[i], "0000:"), "%15[^/]", name);
+	}
+	globfree(&all);
+	if (!found)
+		die("pci_ram has no device with memory at %#lx", start);
+}
+
+void find_power(const char *device, char path[64])
+{
+	bool found = false;
+	glob_t all;
+	size_t i;
+
+	if (glob("/sys/bus/pci/slots/*/address", 0, NULL, &all))
+		die("there are no slots");
+	for (i = 0; i < all.gl_pathc && !found; i++) {
+		char *text = read_file(all.gl_pathv[i]);
+
+		found = !strncmp(text, device, strlen("0000:00:00"));
+		free(text);
+		if (found)
+			snprintf(path, 64, "%.*spower", (int)(strlen(all.gl_pathv[i]) -
+							      strlen("address")), all.gl_pathv[i]);
+	}
+	globfree(&all);
+	if (!found)
+		die("%s is in no slot", device);
+}
+
+bool in_zone(const struct range *range, const char *zone)
+{
+	unsigned long size = range->end - range->start;
+
+	return blocks_are(range->start, size, "state", "online") &&
+	       blocks_are(range->start, size, "valid_zones", zone);
+}
+
+struct slot find_slot(const struct range *range)
+{
+	char device[16], path[80], *port;
+	struct slot slot;
+
+	find_device(range->start, device);
+	snprintf(slot.device, sizeof(slot.device), PCI_DEVICES "/%s", device);
+	snprintf(path, sizeof(path), "%s/..", slot.device);
+	port = realpath(path, NULL);
+	if (!port)
+		die("%s: %s", path, strerror(errno));
+	snprintf(slot.config, sizeof(slot.config), "%s/config", port);
+	free(port);
+	return slot;
+}
+
+static bool is_off(const struct slot *slot)
+{
+	const unsigned short off = PCI_EXP_SLTCTL_PIC | PCI_EXP_SLTCTL_PCC;
+	unsigned char space[256];
+	unsigned short control;
+	unsigned int at;
+	int fd = open(slot->config, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0 || pread(fd, space, sizeof(space), 0) != sizeof(space))
+		die("%s: %s", slot->config, strerror(errno));
+	close(fd);
+	for (at = space[PCI_CAPABILITY_LIST]; at && space[at] != PCI_CAP_ID_EXP;
+	     at = space[at + PCI_CAP_LIST_NEXT])
+		;
+	if (!at)
+		die("%s has no slot", slot->config);
+	memcpy(&control, space + at + PCI_EXP_SLTCTL, sizeof(control));
+	return (control & off) == off;
+}
+
+void drop_device(const struct slot *slot, const struct range *range)
+{
+	int tenths, err = hotplug("drop", range->start, range->end - range->start);
+
+	if (err)
+		die("drop %s: %s", slot->device, strerror(err));
+	/* Until power is off for good, the port drops whatever is plugged. */
+	for (tenths = 0; tenths < 50 * PLUG_LIMIT; tenths++) {
+		if (access(slot->device, F_OK) && is_off(slot))
+			return;
+		usleep(100000);
+	}
+	die("%s is still there", slot->device);
+}

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Slots of PCI Express in which the host plugs memory, and devices of pci_ram in them. */
+#ifndef SELFTESTS_EXECMEM_SLOTS_H
+#define SELFTESTS_EXECMEM_SLOTS_H
+
+#include "memory.h"
+
+#define MEMORY_DIR	"/sys/devices/system/memory"
+#define PCI_DEVICES	"/sys/bus/pci/devices"
+/* A line of the kernel log for each device that is added. */
+#define LOG_ADDED	": added "
+
+/* How what is added from here on comes online, as auto_online_blocks has it. */
+void online_as(const char *policy);
+
+/* Something that is going to be so; a busy machine may take its time. */
+bool wait_for(bool (*reached)(size_t wanted), size_t wanted);
+/* For that: whether so many devices were added since boot. */
+bool added(size_t wanted);
+
+/* Ask the host to plug, and wait until these are all that there are. */
+struct ranges plug(size_t nr);
+/* Ask the host to have the same removed. */
+void unplug(void);
+/* Wait until /proc/iomem is as before. */
+bool wait_till_gone(const struct memory_state *before);
+/* The same, and whether all is as before then. */
+bool removed(const struct memory_state *before);
+/* Whether all blocks of a range are online, in this zone. */
+bool in_zone(const struct range *range, const char *zone);
+
+/* The device with memory at @start, as sysfs names it. */
+void find_device(unsigned long start, char name[16]);
+/* The file that powers the slot of a device. */
+void find_power(const char *device, char path[64]);
+
+/* Where sysfs has a device, and the configuration space of its port. */
+struct slot {
+	char device[64];
+	char config[128];
+};
+
+struct slot find_slot(const struct range *range);
+/*
+ * The device with this memory is gone, all at once. Returns when the kernel is done
+ * with it, and needs no memory of its own for that.
+ */
+void drop_device(const struct slot *slot, const struct range *range);
+
+#endif /* SELFTESTS_EXECMEM_SLOTS_H */
