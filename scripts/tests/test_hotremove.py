@@ -6,6 +6,7 @@ import itertools
 import pytest
 
 from conftest import boot_guest, needs_device
+from machine import KERNEL
 
 
 class Devices:
@@ -109,13 +110,17 @@ def test_policies(boot):
     run(boot, "hotremove policies", Devices(boot.guest, "256M"))
 
 
-@pytest.fixture(scope="module")
-def boot_lost(request):
+def boot_with_disk(request, title, name, **options):
     needs_device("virtio-pmem-pci")
     # A disk for files, which takes no memory for itself
     disk = ["-object", "memory-backend-memfd,id=pmem0,size=64M", "-device", "virtio-pmem-pci,memdev=pmem0"]
-    return boot_guest(request, "Sv39, 2 harts, a hot-plug port, devices that are gone unasked", "lost", mmu="sv39",
-                      harts=2, ports=1, memory="512M,maxmem=4G", devices=disk)
+    return boot_guest(request, f"{title}, Sv39, 2 harts, a hot-plug port, devices that are gone unasked", name,
+                      mmu="sv39", harts=2, ports=1, devices=disk, **options)
+
+
+@pytest.fixture(scope="module")
+def boot_lost(request):
+    return boot_with_disk(request, KERNEL, "lost", memory="512M,maxmem=4G")
 
 
 def test_lost_nothing(boot_lost):
@@ -125,6 +130,13 @@ def test_lost_nothing(boot_lost):
 @pytest.mark.parametrize("size", ["128M", "1G"])
 def test_lost_pages(boot_lost, size):
     run_till_gone(boot_lost, "lost pages", Devices(boot_lost.guest, size))
+
+
+def test_debug_lost(request):
+    boot = boot_with_disk(request, "debug kernel", "lost-debug", config="debug", memory="1G,maxmem=4G",
+                          boot_limit=300)
+    run_till_gone(boot, "lost pages", Devices(boot.guest, "128M"))
+    run_till_gone(boot, "hotremove poison", Devices(boot.guest, "128M"))
 
 
 # It leaves memory behind that is neither used nor removed.

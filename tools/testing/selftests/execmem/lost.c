@@ -157,7 +157,7 @@ static void locate(struct object *object, const struct ranges *ranges)
 }
 
 static sigjmp_buf after_bus_error;
-static volatile int bus_code;
+static int bus_code;
 
 static void on_bus_error(int signal, siginfo_t *info, void *context)
 {
@@ -317,8 +317,10 @@ static void main_nothing(void)
 	ranges = plug(1);
 	slot = find_slot(&ranges.range[0]);
 	drop_device(&slot, &ranges.range[0]);
-	ksft_test_result(memory_state_is(&none), "the device is gone, and so are blocks and page tables\n");
-	ksft_test_result(log_count(LOG_GONE) == said, "the log does not say that anything was lost\n");
+	ksft_test_result(memory_state_is(&none),
+			 "the device is gone, and so are blocks and page tables\n");
+	ksft_test_result(log_count(LOG_GONE) == said,
+			 "the log does not say that anything was lost\n");
 	test_next(&none);
 }
 
@@ -385,7 +387,8 @@ static void main_pages(void)
 	ksft_test_result(mapping_is_lost(&large, BUS_MCEERR_AR), "large pages: the same\n");
 	ksft_test_result(mapping_is_lost(&huge, BUS_MCEERR_AR), "huge pages: the same\n");
 	if (ksm)
-		ksft_test_result(mapping_is_lost(&merged, BUS_MCEERR_AR), "pages of KSM: the same\n");
+		ksft_test_result(mapping_is_lost(&merged, BUS_MCEERR_AR),
+				 "pages of KSM: the same\n");
 	else
 		ksft_test_result_skip("no CONFIG_KSM\n");
 	ksft_test_result(mapping_is_lost(&tmpfs, BUS_MCEERR_AR), "tmpfs, mapped: the same\n");
