@@ -168,7 +168,7 @@ bool verify(const void *memory, size_t size)
 
 size_t filled_page(const void *page)
 {
-	const unsigned long inverse = 0xf1de83e19937733dUL;
+	const unsigned long inverse = (unsigned long)0xf1de83e19937733dULL;
 	unsigned long offset = *(const unsigned long *)page * inverse - 1, line;
 
 	for (line = 0; line < (unsigned long)PAGE_SIZE; line += LINE) {
