@@ -26,7 +26,7 @@ ARCHS = (
         "FTRACE KPROBES BPF_JIT FUNCTION_TRACER"),
     own("riscv", "riscv", CROSS, "defconfig",
         "FTRACE KPROBES BPF_JIT KASAN VIRT_DRIVERS PCI_RAM SPARSEMEM_MANUAL ZONE_DEVICE MEMORY_HOTPLUG "
-        "MEMORY_HOTREMOVE"),
+        "MEMORY_HOTREMOVE MEMORY_FAILURE"),
     own("riscv32", "riscv", CROSS, "rv32_defconfig", "FTRACE KPROBES BPF_JIT"),
     own("s390", "s390", "s390x-linux-gnu-", "defconfig", "FTRACE KPROBES BPF_JIT KASAN FUNCTION_TRACER"),
     own("sh", "sh", "sh4-linux-gnu-", "rts7751r2d1_defconfig", "FTRACE KPROBES"),
