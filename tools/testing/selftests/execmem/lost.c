@@ -86,14 +86,25 @@ static void lock_memory(void)
 		die("mlockall: %s", strerror(errno));
 }
 
-static void online(const struct range *range, const char *how)
+/* Write to the state of a block; returns 0 or the errno. */
+static int set_state(unsigned long addr, const char *state)
 {
-	unsigned long block = block_size(), addr;
 	char path[64];
 
+	snprintf(path, sizeof(path), MEMORY_DIR "/memory%lu/state", addr / block_size());
+	return try_write(path, state);
+}
+
+/* To that of all blocks of a range. */
+static void set_states(const struct range *range, const char *state)
+{
+	unsigned long block = block_size(), addr;
+
 	for (addr = range->start; addr < range->end; addr += block) {
-		snprintf(path, sizeof(path), MEMORY_DIR "/memory%lu/state", addr / block);
-		must_write(path, how);
+		int err = set_state(addr, state);
+
+		if (err)
+			die("block at %#lx, %s: %s", addr, state, strerror(err));
 	}
 }
 
@@ -346,7 +357,7 @@ static void main_pages(void)
 	slot = find_slot(&ranges.range[0]);
 	lock_memory();
 
-	online(&ranges.range[0], "online_movable");
+	set_states(&ranges.range[0], "online_movable");
 	map_private(&process, MADV_NOHUGEPAGE);
 	map_private(&large, MADV_HUGEPAGE);
 	map_private(&merged, MADV_NOHUGEPAGE);
@@ -505,7 +516,6 @@ static void main_held(void)
 	unsigned long nr_large, held[3];
 	struct slot slot;
 	bool online_held = true;
-	char path[64];
 	int err;
 
 	ksft_set_plan(9);
@@ -518,7 +528,7 @@ static void main_held(void)
 	size = range->end - range->start;
 	lock_memory();
 
-	online(range, "online_movable");
+	set_states(range, "online_movable");
 	map_private(&process, MADV_NOHUGEPAGE);
 	map_private(&large, MADV_HUGEPAGE);
 	write_pages(&process);
@@ -561,18 +571,16 @@ static void main_held(void)
 	munmap(process.memory, DATA);
 	munmap(large.memory, DATA);
 	hotplug("hold", 0, 0);
-	/* EINVAL: it is offline */
-	for (i = 0; i < size / block; i++) {
-		snprintf(path, sizeof(path), MEMORY_DIR "/memory%lu/state",
-			 range->start / block + i);
-		err = try_write(path, "offline");
+	/* EINVAL: two of them are in the same block, which is offline then */
+	for (i = 0; i < ARRAY_SIZE(held); i++) {
+		err = set_state(held[i], "offline");
 		if (err && err != EINVAL)
-			die("%s: %s", path, strerror(err));
+			die("block at %#lx: %s", held[i], strerror(err));
 	}
 	ksft_test_result(blocks_with(range, "offline") == size / block &&
 			 meminfo_bytes("MemTotal") == none.total,
 			 "once nobody holds a page, the blocks can be taken offline\n");
-	ksft_test_result(try_write(path, "online") == EIO, "and online no more\n");
+	ksft_test_result(set_state(range->end - block, "online") == EIO, "and online no more\n");
 	ksft_test_result(gives_nothing(&ranges), "nothing of them was given out\n");
 }
 
