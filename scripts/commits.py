@@ -121,7 +121,7 @@ class Applied(NamedTuple):
 class Index:
     """A git index apart from that of the work tree, to make commits in."""
 
-    def __init__(self, revision):
+    def __init__(self, revision="--empty"):
         self.dir = tempfile.TemporaryDirectory()
         self.env = git_env(GIT_INDEX_FILE=f"{self.dir.name}/index")
         git("read-tree", revision, env=self.env)
@@ -132,12 +132,13 @@ class Index:
                               input=patch.diff, capture_output=True)
         return not done.returncode, done.stderr.decode(errors="replace")
 
-    def apply(self, patch, fuzz=True, without=()):
-        """Applies a patch's edits, but those of the files in `without`; with a little
-        fuzz where the context changed. What does not fit leaves the index as it was."""
+    def apply(self, patch, fuzz=True, without=(), only=(), reverse=False):
+        """Applies a patch's edits, but those of the files in `without`, or those of `only`;
+        with a little fuzz where the context changed. What does not fit leaves the index as it was."""
         if not patch.diff:
             return Applied(CLEAN)
-        options = [f"--exclude={path}" for path in without]
+        options = [f"--exclude={path}" for path in without] + [f"--include={path}" for path in only]
+        options += ["--reverse"] if reverse else []
         good, said = self._apply(patch, *options)
         if not good and fuzz:
             good, said = self._apply(patch, "-C1", *options)
@@ -178,6 +179,11 @@ class Index:
             blob = git_line("hash-object", "-w", "--no-filters", "--stdin", stdin=content)
             lines.append(f"{'100755' if executable else '100644'} {blob}\t{path}\n")
         git("update-index", "--index-info", stdin="".join(lines).encode(), env=self.env)
+
+    def file(self, path):
+        """(content, executable)"""
+        mode, blob, _ = git_line("ls-files", "--stage", "--", path, env=self.env).split(maxsplit=2)
+        return git("cat-file", "blob", blob), mode == "100755"
 
     def tree(self):
         return git_line("write-tree", env=self.env)
@@ -293,6 +299,31 @@ def check_repository(entries):
 def new_files_of(entry):
     return {path: ((TOP / path).read_bytes(), os.access(TOP / path, os.X_OK))
             for path in entry.new_files}
+
+
+def first_forms(entries):
+    """The new files that later commits change, in the form in which they enter the series: path ->
+    (content, executable). In the repository they have their final form; to take the changes of
+    all later commits back leads to the first."""
+    final = {path: content for entry in entries for path, content in new_files_of(entry).items()}
+    changes = [(entry, patch, own) for entry in entries for patch in [Patch.parse(PATCHES / entry.patch_name)]
+               if (own := [path for path in patch.edited() if path in final])]
+    changed = {path: final[path] for _, _, own in changes for path in own}
+    index = Index()
+    index.add(changed)
+    for entry, patch, own in reversed(changes):
+        applied = index.apply(patch, fuzz=False, only=own, reverse=True)
+        if applied.how == CONFLICT:
+            die(f"patches/{entry.patch_name} is no part of the file any more: {', '.join(applied.where)}; "
+                "change the commit with it: in build/linux, then `make refresh`")
+    first = {path: index.file(path) for path in changed}
+    for _, patch, own in changes:
+        index.apply(patch, fuzz=False, only=own)
+    for path in changed:
+        if index.file(path) != final[path]:
+            die(f"{path} does not follow from its first form and the patches that change it: "
+                "change it in build/linux, then `make refresh`")
+    return first
 
 
 def series_key(source, entries):
@@ -476,19 +507,15 @@ def version_of(base):
 def apply_series(base, entries):
     """Makes the commits of the series on a base, one after the other: the entry, how its
     patch applied, and the commit. One that follows a conflict lacks what did not fit."""
-    head, index, added = base, Index(base), set()
+    head, index, first = base, Index(base), first_forms(entries)
     for entry in entries:
         patch = Patch.parse(PATCHES / entry.patch_name)
-        for path in patch.edited():
-            if path in added:
-                die(f"patches/{entry.patch_name} edits {path}, which the series itself adds: change the file instead")
         applied = index.apply(patch)
         if applied.how == CONFLICT:
             index.apply(patch, without=applied.files)
         if entry.new_files:
             for path in index.has(entry.new_files):
                 die(f"patches/series: {path} is listed as a new file, but Linux {version_of(base)} has it")
-            index.add(new_files_of(entry))
-            added.update(entry.new_files)
+            index.add({path: first.get(path, final) for path, final in new_files_of(entry).items()})
         head = commit(index.tree(), patch.message(), head, patch.author)
         yield entry, applied, head

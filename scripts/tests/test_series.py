@@ -5,6 +5,7 @@ All but the last test use a kernel of three files, so that they take no time."""
 
 import json
 import os
+import random
 import shutil
 import subprocess
 from pathlib import Path
@@ -209,10 +210,89 @@ def test_refresh_refuses_uncommitted(project):
     assert project.files() == files
 
 
-def test_refresh_refuses_a_second_change_to_a_new_file(project):
-    project.commit("mm: change again", {"mm/first.c": "int again;\n"})
+LINES = "".join(f"int line_{n};\n" for n in range(40))
+
+
+def grow(project):
+    """A new file that two later commits change, one of which makes it executable."""
+    project.commit("mm: add a file", {"mm/third.c": LINES})
+    once = LINES.replace("line_10;", "line_10, ten;")
+    project.commit("mm: change it", {"mm/third.c": once, "kernel/fork.c": "int fork;\n"})
+    twice = once.replace("line_10, ten;", "line_10, ten, 1_0;").replace("line_30;", "line_30, thirty;")
+    project.commit("mm: change it again", {"mm/third.c": twice})
+    (project.linux / "mm/third.c").chmod(0o755)
+    git(project.linux, "commit", "--quiet", "--all", "--amend", "--no-edit")
+    project.ok("refresh")
+    return twice
+
+
+def test_new_files_grow(project):
+    final = grow(project)
+    assert (project.top / "mm/third.c").read_text() == final
+    first, second, third = (path.read_text() for path in sorted(project.top.glob("patches/000[456]*.patch")))
+    assert "diff" not in first and "+int line_10, ten;" in second and "+int line_30, thirty;" in third
+    files, history = project.files(), project.history()
+    shutil.rmtree(project.top / "build")
+    project.ok("tree")
+    assert project.history() == history
+    assert git(project.linux, "show", "series~2:mm/third.c") == LINES.strip()
+    project.ok("refresh")
+    assert project.files() == files
+
+
+def test_edits_of_a_final_form_reach_the_first(project):
+    path = project.top / "mm/third.c"
+    path.write_text("int above;\n" + grow(project))
+    project.ok("tree")
+    assert git(project.linux, "show", "series~2:mm/third.c") == f"int above;\n{LINES}".strip()
+    assert (project.linux / "mm/third.c").read_text() == path.read_text()
+
+
+def test_edits_of_what_a_later_commit_changes_are_refused(project):
+    path = project.top / "mm/third.c"
+    path.write_text(grow(project).replace("thirty", "30"))
+    head = git(project.linux, "rev-parse", "HEAD")
+    said = project.refused("tree")
+    assert "0006-mm-change-it-again.patch" in said and "hunk 2 of mm/third.c" in said and "build/linux" in said
+    assert git(project.linux, "rev-parse", "HEAD") == head
+
+
+def test_refresh_refuses_to_remove_a_new_file(project):
+    project.commit("mm: remove", {"mm/second.c": None})
     files = project.files()
-    assert "mm/first.c" in project.refused("refresh")
+    assert "mm/second.c, which a later commit removes" in project.refused("refresh")
+    assert project.files() == files
+
+
+@pytest.mark.parametrize("seed", [random.randrange(1 << 32) for _ in range(3)])
+def test_random_histories(project, seed):
+    """Refresh, then tree, gives the same commits whatever they add and change; and nothing is left to write."""
+    print(f"seed {seed}")
+    choose = random.Random(seed)
+    there = {"kernel/fork.c": (project.linux / "kernel/fork.c").read_text().splitlines()}
+    for number in range(15):
+        changed = {}
+        for path in choose.sample(sorted(there), choose.randint(0, min(3, len(there)))):
+            lines = there[path]
+            for _ in range(choose.randint(1, 4)):
+                where = choose.randrange(len(lines) + 1)
+                # Lines that are the same everywhere are what a hunk could be misplaced by.
+                lines[where:where + choose.randint(0, 3)] = choose.choices(["int same;", f"int new_{number};"],
+                                                                            k=choose.randint(0, 3))
+            changed[path] = lines
+        if choose.random() < 0.5 or not changed:
+            path = f"mm/new_{number}.c"
+            there[path] = changed[path] = choose.choices(["int same;", f"int first_{number};"], k=30)
+        contents = {path: "".join(f"{line}\n" for line in lines) for path, lines in changed.items()}
+        if any((project.linux / path).read_text() != text if (project.linux / path).exists() else True
+               for path, text in contents.items()):
+            project.commit(f"kernel: change {number}", contents)
+    project.ok("refresh")
+    files, history = project.files(), project.history()
+    shutil.rmtree(project.top / "build")
+    project.ok("tree")
+    assert project.history() == history
+    project.ok("refresh")
     assert project.files() == files
 
 
