@@ -53,7 +53,7 @@ static void isolate_pageblock(struct zone *zone, struct page *page)
 	spin_unlock_irqrestore(&zone->lock, flags);
 }
 
-/* First of all, for whoever is about to take the block offline: see offline_pages(). */
+/* First of all, for whoever takes the block offline or ends an isolation of its own. */
 static int mark_block(struct memory_block *mem, void *arg)
 {
 	WRITE_ONCE(mem->lost, true);
@@ -87,9 +87,9 @@ static int isolate_block(struct memory_block *mem, void *online)
  * memory_is_lost() - whether memory is gone
  * @pfn: number of a page of it
  *
- * Context: process context.
+ * Context: any; the block with the page must be online, or going offline.
  *
- * Return: whether lose_memory_range() was called for the block with the page.
+ * Return: whether lose_memory_range() was called for that block.
  */
 bool memory_is_lost(unsigned long pfn)
 {
