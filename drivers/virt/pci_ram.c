@@ -22,6 +22,7 @@
  * only devices that it was told to.
  */
 
+#include <linux/acpi.h>
 #include <linux/completion.h>
 #include <linux/crash_dump.h>
 #include <linux/device.h>
@@ -403,6 +404,14 @@ static int pci_ram_check(struct pci_dev *pdev, u64 start, u64 size)
 			"memory at %#llx, %llu MiB, not added: start and size have to be multiples of %llu MiB\n",
 			start, size / SZ_1M, block / SZ_1M);
 		return -EINVAL;
+	}
+
+	/* ACPI adds and removes devices within lock_device_hotplug() */
+	if (has_acpi_companion(&pci_find_host_bridge(pdev->bus)->dev)) {
+		dev_err(&pdev->dev,
+			"memory at %#llx, %llu MiB, not added: ACPI may remove its host bridge, and would wait for itself\n",
+			start, size / SZ_1M);
+		return -EOPNOTSUPP;
 	}
 
 	if (!pci_ram_is_asked(pdev)) {

@@ -6,7 +6,7 @@
 
 import pytest
 
-from conftest import boot_guest
+from conftest import boot_guest, check_refused
 from configs import ARCHS, NO_COMPILER
 from objects import compile_touched, touched
 
@@ -90,6 +90,14 @@ def test_unload(boot):
 
 def test_features(boot):
     boot.suite("features", 300)
+
+
+def test_acpi(report, start):
+    """What ACPI may take away, in a lock that memory hotplug takes, is not used as memory."""
+    boot = start("x86_64, 2 CPUs, a device below an ACPI host bridge", "arch-x86_64-acpi", config="x86_64", harts=2,
+                 append="pci_ram.devices=pci:1af4:1110",
+                 devices=["-object", "memory-backend-ram,id=m0,size=128M", "-device", "ivshmem-plain,id=d0,memdev=m0"])
+    check_refused(report, boot, "ACPI may remove its host bridge")
 
 
 def test_without_modules(report, start):

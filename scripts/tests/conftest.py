@@ -180,6 +180,13 @@ def needs_device(name):
         pytest.skip(f"QEMU= has no {name} for RISC-V")
 
 
+def check_refused(report, boot, why):
+    """The memory of a device that was there at boot is not used, and the log says why."""
+    log = [line for line in boot.guest.kernel_log() if "pci_ram" in line]
+    report.check(any(f"not added: {why}" in line for line in log), f'memory is refused: "{why}"', " / ".join(log))
+    report.check("pci_ram" not in boot.guest.output("cat /proc/iomem"), "and nothing of it is in use")
+
+
 @pytest.fixture(scope="session")
 def report():
     return REPORT

@@ -5,7 +5,7 @@ import itertools
 
 import pytest
 
-from conftest import boot_guest, needs_device
+from conftest import boot_guest, check_refused, needs_device
 from machine import KERNEL
 
 
@@ -144,6 +144,16 @@ def test_lost_held(start):
     boot = start("Sv57, 2 harts, a hot-plug port, a device with pages that are held", "lost-held", mmu="sv57", harts=2,
                  ports=1)
     run_till_gone(boot, "lost held", Devices(boot.guest, "512M"))
+
+
+@pytest.mark.skipif(KERNEL != "distro", reason="the lean kernel has no SHPC")
+def test_shpc(report, start):
+    """What SHPC may take away without asking is not used as memory."""
+    boot = start("2 harts, a device in a slot of SHPC", "hotremove-shpc", harts=2,
+                 append="pci_ram.devices=pci:1af4:1110",
+                 devices=["-device", "pcie-pci-bridge,id=b0", "-object", "memory-backend-ram,id=m0,size=128M",
+                          "-device", "ivshmem-plain,id=d0,memdev=m0,bus=b0,addr=1"])
+    check_refused(report, boot, "its slot removes devices without asking")
 
 
 def test_on_off(report, start):
