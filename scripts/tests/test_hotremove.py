@@ -5,7 +5,7 @@ import itertools
 
 import pytest
 
-from conftest import boot_guest, check_refused, needs_device
+from conftest import boot_guest, check_refused, needs_device, with_modules
 from machine import KERNEL
 
 
@@ -144,6 +144,15 @@ def test_lost_held(start):
     boot = start("Sv57, 2 harts, a hot-plug port, a device with pages that are held", "lost-held", mmu="sv57", harts=2,
                  ports=1)
     run_till_gone(boot, "lost held", Devices(boot.guest, "512M"))
+
+
+# KVM is a module.
+@pytest.mark.skipif(KERNEL != "distro", reason="the lean kernel has no KVM")
+def test_vm(start):
+    boot = start("Sv57, 2 harts, a hot-plug port, a virtual machine of KVM", "hotremove-vm", mmu="sv57", harts=2,
+                 ports=1, initramfs=with_modules(KERNEL))
+    boot.guest.output("modprobe kvm")
+    run_till_gone(boot, "vm run", Devices(boot.guest, "256M"))
 
 
 @pytest.mark.skipif(KERNEL != "distro", reason="the lean kernel has no SHPC")
