@@ -33,7 +33,7 @@ endif
 PARTS_64 := busybox opensbi
 PARTS_32 := rv32
 
-export KERNEL LINUX QEMU CROSS_COMPILE BUSYBOX SIGNOFF
+export KERNEL LINUX QEMU CROSS_COMPILE BUSYBOX SIGNOFF TOPIC
 
 help:
 	@echo 'make run         boot the patched kernel in QEMU: a tour, then a shell'
@@ -53,7 +53,7 @@ help:
 	@echo 'make qemu        QEMU with virtio-mem on RISC-V -> build/parts/qemu; make test uses it'
 	@echo 'make tree        base kernel + patches/series -> build/linux, one commit a line'
 	@echo 'make refresh     changed commits in build/linux -> patches/ and the new files'
-	@echo 'make series      mail-ready patches with a cover letter -> build/series'
+	@echo 'make series      mail-ready patches, a directory with a cover letter for each topic -> build/series'
 	@echo 'make clean       remove what was built; build/linux, fetched parts and the corpus of fuzz stay'
 	@echo
 	@echo 'Variables, on the command line or in the environment:'
@@ -63,7 +63,8 @@ help:
 	@echo '  QEMU=/path/to/qemu-system-riscv64                         (Debian'\''s, and make qemu'\''s)'
 	@echo '  BUSYBOX=/path/to/busybox     static, for riscv64          (Debian 13'\''s)'
 	@echo '  CROSS_COMPILE=prefix-        compiler and its C library   (riscv64-linux-gnu-)'
-	@echo '  SIGNOFF="Name <mail>"        signs off what make series exports'
+	@echo '  SIGNOFF="Name <mail>"        signs off what make series exports, and sends it'
+	@echo '  TOPIC=hotplug                make series exports this topic and what it needs'
 	@echo '  SECONDS=600                  make soak, on each kernel    (1800)'
 	@echo '                               make fuzz                    (300)'
 	@echo '  QUICK=1                      make bench, fewer sizes and kernels'

@@ -248,22 +248,66 @@ class Patch:
         return bare(self) == bare(other)
 
 
-class Entry:
-    def __init__(self, patch_name, new_files, before=()):
-        self.patch_name, self.new_files, self.before = patch_name, new_files, list(before)
+class Topic(NamedTuple):
+    """Commits that belong together, and can be taken with those of the topics that they need."""
+    name: str
+    needs: tuple            # names
+    purpose: str            # in one sentence
+
+    def line(self):
+        return f"# {self.name}{f' (needs {chr(32).join(self.needs)})' if self.needs else ''}: {self.purpose}"
+
+    def cover(self):
+        return PATCHES / self.name / "cover-letter.txt"
+
+
+class Entry(NamedTuple):
+    topic: Topic
+    patch_name: str         # below patches/, in the directory of the topic
+    new_files: list = []
+
+    def line(self):
+        return " ".join([self.patch_name, *sorted(self.new_files)])
 
 
 def read_series():
-    """The entries of patches/series. Comments and blank lines belong to the entry after them."""
-    entries, before = [], []
+    """The entries of patches/series."""
+    entries, known, topic = [], {}, None
     for line in SERIES.read_text().splitlines() if SERIES.exists() else []:
-        if not line.strip() or line.startswith("#"):
-            before.append(line)
-            continue
-        patch_name, *new_files = line.split()
-        entries.append(Entry(patch_name, new_files, before))
-        before = []
+        if line.startswith("#"):
+            match = re.fullmatch(r"# (\S+)(?: \(needs ([^)]+)\))?: (.+)", line)
+            if not match:
+                die(f"patches/series: '{line}' names no topic: write '# NAME (needs OTHER...): what it is for'")
+            topic = Topic(match[1], tuple((match[2] or "").split()), match[3])
+            if unknown := [need for need in topic.needs if need not in known]:
+                die(f"patches/series: topic {topic.name} needs {unknown[0]}, which is not above it")
+            if topic.name in known:
+                die(f"patches/series: topic {topic.name} is there twice")
+            known[topic.name] = topic
+        elif line.strip():
+            patch_name, *new_files = line.split()
+            if not topic or Path(patch_name).parts[:-1] != (topic.name,):
+                die(f"patches/series: {patch_name} is not in the directory of its topic, {topic.name if topic else ''}")
+            entries.append(Entry(topic, patch_name, new_files))
     return entries
+
+
+def topics_of(entries):
+    """In their order."""
+    return list(dict.fromkeys(entry.topic for entry in entries))
+
+
+def with_needs(entries, name):
+    """The entries of a topic and of all that it needs."""
+    topics = {topic.name: topic for topic in topics_of(entries)}
+    if name not in topics:
+        die(f"there is no topic {name} (there is: {' '.join(topics)})")
+    needed, left = set(), [name]
+    while left:
+        topic = topics[left.pop()]
+        needed.add(topic)
+        left += topic.needs
+    return [entry for entry in entries if entry.topic in needed]
 
 
 def is_own(path):
@@ -290,10 +334,13 @@ def check_repository(entries):
             if not is_own(path) and path not in listed and (TOP / path).exists():
                 die(f"{path} is neither the project's own nor listed in patches/series: "
                     "list it with the commit that brings it")
-    known = {entry.patch_name for entry in entries}
-    for patch in PATCHES.glob("*.patch"):
-        if patch.name not in known:
-            die(f"{shown(patch)} is not listed in patches/series: list it, or remove it")
+    known = {PATCHES / entry.patch_name for entry in entries} | {topic.cover() for topic in topics_of(entries)}
+    for path in PATCHES.glob("*/*"):
+        if path not in known:
+            die(f"{shown(path)} is not listed in patches/series: list it, or remove it")
+    for topic in topics_of(entries):
+        if not topic.cover().is_file():
+            die(f"topic {topic.name} has no cover letter: write {shown(topic.cover())}")
 
 
 def new_files_of(entry):

@@ -20,7 +20,7 @@ AUTHOR = {"GIT_AUTHOR_NAME": "Jörg Example", "GIT_AUTHOR_EMAIL": "joerg@example
 
 
 def run(*command, cwd, **env):
-    clean = {k: v for k, v in os.environ.items() if not k.startswith("GIT_") and k not in ("LINUX", "SIGNOFF")}
+    clean = {k: v for k, v in os.environ.items() if not k.startswith("GIT_") and k not in ("LINUX", "SIGNOFF", "TOPIC")}
     return subprocess.run(list(map(str, command)), cwd=cwd, env={**clean, **env}, text=True, capture_output=True)
 
 
@@ -74,8 +74,9 @@ class Project:
         for name in ("series", "drift", "cc", "commits.py", "lib.py", "machine.py", "objects.py"):
             shutil.copy(REPOSITORY / "scripts" / name, top / "scripts")
         shutil.copytree(REPOSITORY / "scripts/config", top / "scripts/config")
-        (top / "patches").mkdir()
-        (top / "patches/cover-letter.txt").write_text("A subject\n\nWhat it is about.\n")
+        for topic in "one", "two":
+            (top / "patches" / topic).mkdir(parents=True)
+            (top / "patches" / topic / "cover-letter.txt").write_text(f"Subject {topic}\n\nWhat it is about.\n")
 
     def series(self, command, **env):
         return run("scripts/series", command, cwd=self.top, LINUX=str(self.kernel), **env)
@@ -85,9 +86,9 @@ class Project:
         assert done.returncode == 0, done.stderr
         return done
 
-    def refused(self, command):
+    def refused(self, command, **env):
         """The one line that says what is wrong."""
-        done = self.series(command)
+        done = self.series(command, **env)
         assert done.returncode != 0
         lines = [line for line in done.stderr.splitlines() if line.startswith("series: ")]
         assert len(lines) == 1 and "Traceback" not in done.stderr, done.stderr
@@ -114,16 +115,25 @@ class Project:
         return git(self.linux, "log", "--format=%T %an <%ae>%n%B", "series")
 
 
+SERIES = """# one: what is needed
+one/zero.patch mm/zero.c
+
+# two (needs one): what it is needed for
+two/first.patch mm/first.c
+"""
+
+
 @pytest.fixture
 def project(tmp_path):
-    """A project whose series adds, edits and removes, written by refresh."""
+    """A project whose series adds, edits and removes, in two topics, written by refresh."""
     kernel = make_kernel(tmp_path / "kernel")
     project = Project(tmp_path / "top", kernel)
-    patch = project.top / "patches/0001-first.patch"
-    patch.write_text("From: A <a@example.org>\nSubject: first\n\n---\n\n")
     (project.top / "mm").mkdir()
-    (project.top / "mm/first.c").write_text("int first;\n")
-    (project.top / "patches/series").write_text("# The beginning\n\n0001-first.patch mm/first.c\n")
+    for topic, name in ("one", "zero"), ("two", "first"):
+        patch = project.top / f"patches/{topic}/{name}.patch"
+        patch.write_text(f"From: A <a@example.org>\nSubject: {name}\n\n---\n\n")
+        (project.top / f"mm/{name}.c").write_text(f"int {name};\n")
+    (project.top / "patches/series").write_text(SERIES)
     project.ok("tree")
     fork = (kernel / "kernel/fork.c").read_text()
     project.commit("kernel: change two places", {
@@ -139,10 +149,11 @@ def project(tmp_path):
 
 def test_tree_then_refresh_changes_nothing(project):
     files = project.files()
-    assert set(files) == {"patches/cover-letter.txt", "patches/series", "patches/0001-first.patch",
-                          "patches/0002-kernel-change-two-places.patch",
-                          "patches/0003-kernel-quoted-remove-what-is-old-with-a-subject-that-is.patch",
-                          "mm/first.c", "mm/second.c", "tools/run.sh"}
+    assert set(files) == {"patches/series", "patches/one/cover-letter.txt", "patches/one/zero.patch",
+                          "patches/two/cover-letter.txt", "patches/two/first.patch",
+                          "patches/two/kernel-change-two-places.patch",
+                          "patches/two/kernel-quoted-remove-what-is-old-with-a-subject-that-is.patch",
+                          "mm/zero.c", "mm/first.c", "mm/second.c", "tools/run.sh"}
     shutil.rmtree(project.top / "build")
     project.ok("tree")
     project.ok("refresh")
@@ -167,12 +178,53 @@ def test_commit_ids_repeat(project):
     assert ids[0] == ids[1]
 
 
-def test_comments_stay(project):
-    assert (project.top / "patches/series").read_text().startswith("# The beginning\n\n0001-first.patch mm/first.c\n")
+def test_topics_stay(project):
+    assert (project.top / "patches/series").read_text().startswith(SERIES)
+
+
+def topics(project):
+    """The topic of each commit, by its subject."""
+    lines = (project.top / "patches/series").read_text().splitlines()
+    names = [Path(line.split()[0]) for line in lines if ".patch" in line]
+    return {name.name: str(name.parent) for name in names}
+
+
+def test_new_and_moved_commits_belong_where_they_are(project):
+    """A commit that is put among those of another topic is of that topic; those around it stay."""
+    project.commit("kernel: new", {"mm/third.c": "int third;\n"})
+    third, quoted, change, first, zero = git(project.linux, "rev-list", "series", "^base").split()
+    git(project.linux, "reset", "--quiet", "--hard", "base")
+    git(project.linux, "cherry-pick", change, zero, third, first, quoted)
+    project.ok("refresh")
+    assert list(topics(project).items()) == [
+        ("kernel-change-two-places.patch", "one"), ("zero.patch", "one"), ("kernel-new.patch", "one"),
+        ("first.patch", "two"), ("kernel-quoted-remove-what-is-old-with-a-subject-that-is.patch", "two")]
+    files, history = project.files(), project.history()
+    shutil.rmtree(project.top / "build")
+    project.ok("tree")
+    assert project.history() == history
+    project.ok("refresh")
+    assert project.files() == files
+
+
+@pytest.mark.parametrize("what, edit, said", [
+    ("a comment", lambda text: "# The beginning\n" + text, "names no topic"),
+    ("unknown", lambda text: text.replace("needs one", "needs three"), "needs three, which is not above it"),
+    ("twice", lambda text: text.replace("# two", "# one"), "is there twice"),
+    ("elsewhere", lambda text: text.replace("one/zero", "two/zero"), "is not in the directory of its topic"),
+    ("no cover letter", lambda text: text + "# three: nobody wrote about it\nthree/x.patch\n", "has no cover letter")])
+def test_wrong_topics_are_named(project, what, edit, said):
+    series = project.top / "patches/series"
+    (project.top / "patches/three").mkdir()
+    (project.top / "patches/three/x.patch").write_text("From: A <a@example.org>\nSubject: x\n\n---\n\n")
+    series.write_text(edit(series.read_text()))
+    if what != "no cover letter":
+        shutil.rmtree(project.top / "patches/three")
+    assert said in project.refused("tree")
 
 
 def test_new_file_is_no_part_of_a_patch(project):
-    for patch in project.top.glob("patches/*.patch"):
+    for patch in project.top.glob("patches/*/*.patch"):
         assert "--- /dev/null" not in patch.read_text()
 
 
@@ -229,7 +281,8 @@ def grow(project):
 def test_new_files_grow(project):
     final = grow(project)
     assert (project.top / "mm/third.c").read_text() == final
-    first, second, third = (path.read_text() for path in sorted(project.top.glob("patches/000[456]*.patch")))
+    first, second, third = ((project.top / f"patches/two/mm-{name}.patch").read_text()
+                            for name in ("add-a-file", "change-it", "change-it-again"))
     assert "diff" not in first and "+int line_10, ten;" in second and "+int line_30, thirty;" in third
     files, history = project.files(), project.history()
     shutil.rmtree(project.top / "build")
@@ -253,7 +306,7 @@ def test_edits_of_what_a_later_commit_changes_are_refused(project):
     path.write_text(grow(project).replace("thirty", "30"))
     head = git(project.linux, "rev-parse", "HEAD")
     said = project.refused("tree")
-    assert "0006-mm-change-it-again.patch" in said and "hunk 2 of mm/third.c" in said and "build/linux" in said
+    assert "two/mm-change-it-again.patch" in said and "hunk 2 of mm/third.c" in said and "build/linux" in said
     assert git(project.linux, "rev-parse", "HEAD") == head
 
 
@@ -277,8 +330,8 @@ def test_random_histories(project, seed):
             for _ in range(choose.randint(1, 4)):
                 where = choose.randrange(len(lines) + 1)
                 # Lines that are the same everywhere are what a hunk could be misplaced by.
-                lines[where:where + choose.randint(0, 3)] = choose.choices(["int same;", f"int new_{number};"],
-                                                                            k=choose.randint(0, 3))
+                new = choose.choices(["int same;", f"int new_{number};"], k=choose.randint(0, 3))
+                lines[where:where + choose.randint(0, 3)] = new
             changed[path] = lines
         if choose.random() < 0.5 or not changed:
             path = f"mm/new_{number}.c"
@@ -314,7 +367,7 @@ def test_dropped_commit_takes_its_files_along(project):
     git(project.linux, "rebase", "--quiet", "--onto", "HEAD~2", "HEAD~1", "series")
     project.ok("refresh")
     assert not (project.top / "mm/second.c").exists()
-    assert sorted(p.name[:4] for p in project.top.glob("patches/*.patch")) == ["0001", "0002"]
+    assert "kernel-change-two-places.patch" not in topics(project) and len(topics(project)) == 3
     files = project.files()
     shutil.rmtree(project.top / "build")
     project.ok("tree")
@@ -327,10 +380,10 @@ def test_failing_hunk_is_named_and_nothing_is_touched(project):
     fork = project.kernel / "kernel/fork.c"
     fork.write_text(fork.read_text().replace("line_40;", "fortieth;"))
     said = project.refused("tree")
-    assert "0002-kernel-change-two-places.patch" in said and "hunk 2 of kernel/fork.c" in said
+    assert "two/kernel-change-two-places.patch" in said and "hunk 2 of kernel/fork.c" in said
     assert git(project.linux, "rev-parse", "HEAD") == head
     assert git(project.linux, "status", "--porcelain") == ""
-    kept = (project.top / "build/log/0002-kernel-change-two-places.patch.rej").read_text()
+    kept = (project.top / "build/log/two/kernel-change-two-places.patch.rej").read_text()
     assert "forty" in kept and "ten" not in kept
 
 
@@ -347,9 +400,9 @@ def test_moved_base_changes_no_patch(project):
 def test_changed_context_is_reported_and_refreshed(project):
     fork = project.kernel / "kernel/fork.c"
     fork.write_text(fork.read_text().replace("line_42;", "forty_second;"))
-    assert "0002-kernel-change-two-places.patch: applied with fuzz" in project.ok("tree").stderr
+    assert "two/kernel-change-two-places.patch: applied with fuzz" in project.ok("tree").stderr
     project.ok("refresh")
-    assert "forty_second" in (project.top / "patches/0002-kernel-change-two-places.patch").read_text()
+    assert "forty_second" in (project.top / "patches/two/kernel-change-two-places.patch").read_text()
     shutil.rmtree(project.top / "build")
     assert "fuzz" not in project.ok("tree").stderr
 
@@ -426,25 +479,52 @@ def test_unlisted_and_missing_files_are_named(project):
 
 
 def test_patch_that_adds_a_file_is_refused(project):
-    patch = project.top / "patches/0001-first.patch"
+    patch = project.top / "patches/two/first.patch"
     patch.write_text(patch.read_text() + "diff --git a/mm/x.c b/mm/x.c\nnew file mode 100644\n"
                      "--- /dev/null\n+++ b/mm/x.c\n@@ -0,0 +1 @@\n+int x;\n")
     assert "adds a file" in project.refused("tree")
 
 
+def exported(project):
+    """The mails of each topic, its cover letter first."""
+    return [sorted(path for path in topic.iterdir()) for topic in sorted((project.top / "build/series").iterdir())]
+
+
 def test_export_applies_with_git_am(project, tmp_path):
     project.ok("tree")
     project.ok("export", SIGNOFF="Some One <some@example.org>")
-    mails = sorted((project.top / "build/series").glob("*.patch"))
+    (one, *mails_of_one), (two, *mails_of_two) = exported(project)
+    assert (one.parent.name, two.parent.name) == ("01-one", "02-two")
+    assert "Subject: [PATCH 6.1 0/1] Subject one" in one.read_text()
+    cover = two.read_text()
+    assert "Subject: [PATCH 6.1 0/3] Subject two" in cover and "What it is about." in cover and "BLURB" not in cover
+    mails = mails_of_one + mails_of_two
     assert len(mails) == 4
-    cover = mails[0].read_text()
-    assert "Subject: [PATCH 6.1 0/3] A subject" in cover and "What it is about." in cover and "BLURB" not in cover
-    for mail in mails[1:]:
+    for mail in mails:
+        assert "\nFrom: Some One <some@example.org>\n" in mail.read_text()
         assert "Signed-off-by: Some One <some@example.org>" in mail.read_text()
     target = make_repository(project.kernel, tmp_path / "target")
-    git(target, "am", "--quiet", *mails[1:])
+    git(target, "am", "--quiet", *mails)
     assert git(target, "rev-parse", "HEAD^{tree}") == git(project.linux, "rev-parse", "HEAD^{tree}")
     assert "Base:" not in git(target, "log")
+
+
+def test_export_of_a_topic(project, tmp_path):
+    """A topic comes with what it needs, and with nothing else."""
+    series = project.top / "patches/series"
+    (project.top / "patches/three").mkdir()
+    (project.top / "patches/three/x.patch").write_text("From: A <a@example.org>\nSubject: x\n\n---\n\n")
+    (project.top / "patches/three/cover-letter.txt").write_text("Subject three\n\nIt can do without two.\n")
+    (project.top / "mm/third.c").write_text("int third;\n")
+    series.write_text(series.read_text() + "\n# three (needs one): another thing\nthree/x.patch mm/third.c\n")
+    project.ok("tree")
+    project.ok("export", TOPIC="three")
+    (_, *one), (cover, *three) = exported(project)
+    assert "Subject three" in cover.read_text()
+    target = make_repository(project.kernel, tmp_path / "target")
+    git(target, "am", "--quiet", *one, *three)
+    assert sorted(path.name for path in (target / "mm").iterdir()) == ["third.c", "zero.c"]
+    assert "there is no topic four (there is: one two three)" in project.refused("export", TOPIC="four")
 
 
 def test_export_onto_a_tree_with_local_commits(project, tmp_path):
@@ -460,9 +540,9 @@ def test_export_onto_a_tree_with_local_commits(project, tmp_path):
     project.ok("tree")
     project.ok("export", SIGNOFF="Some One <some@example.org>")
     assert git(mine, "rev-parse", "HEAD") == head and git(mine, "status", "--porcelain") == ""
-    cover, *mails = sorted((project.top / "build/series").glob("*.patch"))
+    (cover, *mails), (_, *more) = exported(project)
     assert f"Base: Linux 6.1.7, commit {head}\n" in cover.read_text()
-    git(mine, "am", "--quiet", *mails)
+    git(mine, "am", "--quiet", *mails, *more)
     assert git(mine, "rev-parse", "HEAD^{tree}") == git(project.linux, "rev-parse", "HEAD^{tree}")
     assert (mine / "kernel/local.c").exists() and "forty" in (mine / "kernel/fork.c").read_text()
 
@@ -473,7 +553,7 @@ def test_a_local_commit_in_the_way_is_told_apart(project, tmp_path):
     git(mine, "commit", "--quiet", "--all", "-m", "an edit of ours")
     project.kernel = mine
     said = project.refused("tree")
-    assert "0002-kernel-change-two-places.patch" in said and "hunk 2 of kernel/fork.c" in said
+    assert "two/kernel-change-two-places.patch" in said and "hunk 2 of kernel/fork.c" in said
     assert git(mine, "status", "--porcelain") == ""
     # The other way to be in the way
     git(mine, "reset", "--hard", "--quiet", "HEAD~1")
@@ -509,30 +589,30 @@ def test_drift(project, tmp_path):
     assert done.returncode == 1, done.stderr
     table = done.stdout[done.stdout.index("\n6.1.1-1"):].split("\n")
     assert table[1].split() == ["6.1.1-1", "6.1.2-3", "6.1.3-1", "6.1.4-1", "6.1.10-1", "patch"]
-    assert table[2].split() == ["clean", "offset", "fuzz", "clean", "conflict", "0002-kernel-change-two-places.patch"]
+    assert table[2].split() == ["clean", "offset", "fuzz", "clean", "conflict", "two/kernel-change-two-places.patch"]
     assert table[3].split()[:5] == ["compiles", "compiles", "compiles", "fails", "fails"]
     assert "2 of 3 patches are clean on all" in table[4]
-    assert "6.1.3-1: 0002-kernel-change-two-places.patch: fuzz: kernel/fork.c at line 40\n" in done.stdout
-    assert "6.1.10-1: 0002-kernel-change-two-places.patch: conflict: hunk 2 of kernel/fork.c\n" in done.stdout
+    assert "6.1.3-1: two/kernel-change-two-places.patch: fuzz: kernel/fork.c at line 40\n" in done.stdout
+    assert "6.1.10-1: two/kernel-change-two-places.patch: conflict: hunk 2 of kernel/fork.c\n" in done.stdout
     assert "6.1.4-1: kernel/fork.c: error: " in done.stdout
     assert drift("6.1.4-1").returncode == 1
     assert drift("6.1.3-1", "6.1.1-1").returncode == 0
     done = drift()
     assert done.returncode == 1 and "offers no linux-source-6.1" in done.stderr and "Traceback" not in done.stderr
 
-    def exported():
+    def mails():
         project.ok("export")
-        return [mail.read_text() for mail in sorted((project.top / "build/series").glob("*.patch"))]
+        return [mail.read_text() for mail in exported(project)[1]]
 
     git(project.linux, "checkout", "--quiet", "series")
-    cover, _, moved, fine = exported()
+    cover, _, moved, fine = mails()
     assert "Base: Linux 6.1.7\nApplies and compiles on: 6.1.1-1, 6.1.3-1 (with fuzz)\n" in cover
     assert "\n---\nBase: Linux 6.1.7\nApplies and compiles on: 6.1.1-1, 6.1.3-1 (with fuzz)\n" in moved
     assert "\n---\nBase: Linux 6.1.7\nApplies and compiles on: 6.1.1-1, 6.1.3-1\n" in fine
     # What was tried was another series.
     (project.top / "mm/second.c").write_text("int changed;\n")
     project.ok("tree")
-    for mail in exported():
+    for mail in mails():
         assert "Base: Linux 6.1.7\n" in mail and "compiles on" not in mail
 
 
