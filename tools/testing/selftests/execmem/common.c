@@ -148,6 +148,7 @@ struct ptdump ptdump_read(void)
 			.end = end,
 			.phys = phys,
 			.large = strcmp(level, "PTE"),
+			.valid = flags[6] == 'V',
 			.r = flags[4] == 'R',
 			.w = flags[2] == 'W',
 			.x = flags[0] == 'X',

@@ -51,7 +51,7 @@ struct mapping {
 	unsigned long start, end;
 	unsigned long phys;	/* of the start */
 	bool large;		/* entries above the lowest level */
-	bool r, w, x;
+	bool valid, r, w, x;
 	const char *area;
 };
 

@@ -28,10 +28,10 @@
 
 #include "kselftest.h"
 #include "common.h"
+#include "load.h"
 #include "memory.h"
 #include "slots.h"
 
-#define LOAD		(16 * MIB)
 #define HOTPLUG_PARAMS	"/sys/module/memory_hotplug/parameters"
 #define PATIENCE	"/sys/module/pci_ram/parameters/patience"
 
@@ -81,60 +81,6 @@ static void main_move(char **sizes)
 	ksft_test_result(verify(memory, size), "nothing of it has changed\n");
 }
 
-/* Load, until it is killed: programs are run; memory is filled and given back. */
-static void run_programs(void)
-{
-	int status;
-
-	for (;;) {
-		pid_t child = vfork();
-
-		if (!child) {
-			execl("/proc/self/exe", "hotremove", "nothing", NULL);
-			_exit(1);
-		}
-		if (waitpid(child, &status, 0) != child || status)
-			_exit(1);
-	}
-}
-
-static void use_memory(void)
-{
-	for (;;) {
-		void *memory = fill(LOAD);
-
-		if (!verify(memory, LOAD))
-			_exit(1);
-		munmap(memory, LOAD);
-	}
-}
-
-static pid_t start(void (*load)(void))
-{
-	pid_t child;
-
-	fflush(stdout);
-	child = fork();
-	if (!child) {
-		load();
-		_exit(0);
-	}
-	if (child < 0)
-		die("fork: %s", strerror(errno));
-	return child;
-}
-
-/* True if it was still at work. */
-static bool stop(pid_t child)
-{
-	int status;
-
-	kill(child, SIGKILL);
-	if (waitpid(child, &status, 0) != child)
-		die("waitpid: %s", strerror(errno));
-	return WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
-}
-
 static char power[64];
 
 /* Of two requests one may find that the slot is on its way or off already. */
@@ -179,9 +125,7 @@ static void main_cycles(unsigned int cycles)
 			wait_for(button_pressed, pressed + 2);
 			twice &= power_off_twice();
 		}
-		/* Not the tables: stacks of programs take some of the vmalloc space for good. */
-		gone &= wait_till_gone(&before) && memory_blocks() == before.blocks &&
-			meminfo_bytes("MemTotal") == before.total;
+		gone &= removed_under_load(&before);
 		intact &= verify(memory, 4 * LOAD);
 		munmap(memory, 4 * LOAD);
 		if (!i) {

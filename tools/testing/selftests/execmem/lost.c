@@ -35,7 +35,6 @@
 #define DATA		(4 * MIB)	/* of each kind */
 #define NR_PAGES	(DATA / PAGE_SIZE)
 #define HEAP		(4 * MIB)	/* more than anything here allocates */
-#define KSM		"/sys/kernel/mm/ksm/"
 #define LARGE_PAGES	"/sys/kernel/mm/transparent_hugepage/enabled"
 #define HUGE_PAGES	"/proc/sys/vm/nr_hugepages"
 #define WRITEBACK	"/proc/sys/vm/dirty_writeback_centisecs"
@@ -84,15 +83,6 @@ static void lock_memory(void)
 	free(memset(malloc(HEAP), 0, HEAP));
 	if (mlockall(MCL_CURRENT))
 		die("mlockall: %s", strerror(errno));
-}
-
-/* Write to the state of a block; returns 0 or the errno. */
-static int set_state(unsigned long addr, const char *state)
-{
-	char path[64];
-
-	snprintf(path, sizeof(path), MEMORY_DIR "/memory%lu/state", addr / block_size());
-	return try_write(path, state);
 }
 
 /* To that of all blocks of a range. */
@@ -281,29 +271,6 @@ static void remove_files(void)
 		die("umount " DISK ": %s", strerror(errno));
 }
 
-static long ksm_number(const char *name)
-{
-	char path[64];
-
-	snprintf(path, sizeof(path), KSM "%s", name);
-	return read_long(path);
-}
-
-static bool all_merged(size_t pages)
-{
-	return ksm_number("pages_sharing") >= (long)pages;
-}
-
-static void merge(void)
-{
-	must_write(KSM "pages_to_scan", "10000");
-	must_write(KSM "sleep_millisecs", "1");
-	must_write(KSM "run", "1");
-	if (!wait_for(all_merged, NR_PAGES / 2))
-		die("KSM merged %ld pages", ksm_number("pages_sharing"));
-	must_write(KSM "run", "0");
-}
-
 /* The next device in the slot is used as if nothing had been. */
 static void test_next(const struct memory_state *none)
 {
@@ -373,7 +340,8 @@ static void main_pages(void)
 	for (i = 0; i < 5; i++)
 		write_pages(all[i]);
 	if (ksm)
-		merge();
+		if (!merge_pages(NR_PAGES / 2))
+			die("KSM does not merge");
 	write_to_file(dirty.fd, source);
 	map_shared(&dirty);
 	for (i = 0; i < ARRAY_SIZE(all); i++) {

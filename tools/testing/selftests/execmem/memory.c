@@ -20,6 +20,7 @@
 #define MEMORY_DIR	"/sys/devices/system/memory"
 #define HOTPLUG_DIR	"/sys/kernel/debug/hotplug_range"
 #define NOTIFIER_DIR	"/sys/kernel/debug/notifier-error-inject/memory/actions"
+#define KSM		"/sys/kernel/mm/ksm"
 #define PAGEMAP_PFN	0x007fffffffffffffULL
 #define PAGEMAP_PRESENT	0x8000000000000000ULL
 
@@ -143,15 +144,21 @@ static unsigned long pattern(size_t offset)
 	return (offset + 1) * 0x9e3779b97f4a7c15UL;
 }
 
+void fill_at(void *memory, size_t size)
+{
+	size_t offset;
+
+	for (offset = 0; offset < size; offset += LINE)
+		*(unsigned long *)((char *)memory + offset) = pattern(offset);
+}
+
 void *fill(size_t size)
 {
 	char *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	size_t offset;
 
 	if (memory == MAP_FAILED)
 		die("map %zu MiB: %s", size >> 20, strerror(errno));
-	for (offset = 0; offset < size; offset += LINE)
-		*(unsigned long *)(memory + offset) = pattern(offset);
+	fill_at(memory, size);
 	return memory;
 }
 
@@ -176,6 +183,22 @@ size_t filled_page(const void *page)
 			return SIZE_MAX;
 	}
 	return offset % PAGE_SIZE ? SIZE_MAX : offset / PAGE_SIZE;
+}
+
+bool merge_pages(long nr)
+{
+	bool merged = false;
+	int tenths;
+
+	must_write(KSM "/pages_to_scan", "10000");
+	must_write(KSM "/sleep_millisecs", "1");
+	must_write(KSM "/run", "1");
+	for (tenths = 0; tenths < 50 * PLUG_LIMIT && !merged; tenths++) {
+		usleep(100000);
+		merged = read_long(KSM "/pages_sharing") >= nr;
+	}
+	must_write(KSM "/run", "0");
+	return merged;
 }
 
 bool child_succeeds(pid_t child)
@@ -215,7 +238,20 @@ static bool in_ranges(unsigned long addr, const struct ranges *ranges)
 	return false;
 }
 
-size_t pages_in(const void *memory, size_t size, const struct ranges *ranges)
+static unsigned long long flags_of(unsigned long pfn)
+{
+	static int fd = -1;
+	unsigned long long flags;
+
+	if (fd < 0)
+		fd = open("/proc/kpageflags", O_RDONLY | O_CLOEXEC);
+	if (fd < 0 || pread(fd, &flags, sizeof(flags), pfn * sizeof(flags)) != sizeof(flags))
+		die("/proc/kpageflags: %s", strerror(errno));
+	return flags;
+}
+
+size_t pages_with(const void *memory, size_t size, const struct ranges *ranges,
+		  unsigned long long flags)
 {
 	size_t page = (uintptr_t)memory / PAGE_SIZE;
 	size_t end = page + size / PAGE_SIZE;
@@ -234,13 +270,30 @@ size_t pages_in(const void *memory, size_t size, const struct ranges *ranges)
 			die("read /proc/self/pagemap: %s", strerror(errno));
 		got /= sizeof(*entries);
 		for (i = 0; i < got; i++) {
-			if (entries[i] & PAGEMAP_PRESENT &&
-			    in_ranges((entries[i] & PAGEMAP_PFN) * PAGE_SIZE, ranges))
+			unsigned long pfn = entries[i] & PAGEMAP_PFN;
+
+			if (entries[i] & PAGEMAP_PRESENT && in_ranges(pfn * PAGE_SIZE, ranges) &&
+			    (!flags || (flags_of(pfn) & flags) == flags))
 				found++;
 		}
 		page += got;
 	}
 	close(fd);
+	return found;
+}
+
+size_t pages_in(const void *memory, size_t size, const struct ranges *ranges)
+{
+	return pages_with(memory, size, ranges, 0);
+}
+
+size_t range_pages_with(const struct range *range, unsigned long long flags)
+{
+	unsigned long address;
+	size_t found = 0;
+
+	for (address = range->start; address < range->end; address += PAGE_SIZE)
+		found += (flags_of(address / PAGE_SIZE) & flags) == flags;
 	return found;
 }
 

@@ -71,9 +71,13 @@ void wait_for_memory(unsigned long before, unsigned long size);
 
 /* Memory with a pattern that tells every cache line from every other. */
 void *fill(size_t size);
+void fill_at(void *memory, size_t size);
 bool verify(const void *memory, size_t size);
 /* Which page of fill()'s memory it is that a page is a copy of; SIZE_MAX if none. */
 size_t filled_page(const void *page);
+
+/* Have KSM work until there are @nr pages fewer; whether it comes to that. */
+bool merge_pages(long nr);
 
 /* Wait for a child; whether it ended with 0. */
 bool child_succeeds(pid_t child);
@@ -85,5 +89,10 @@ bool fork_works(char *memory, size_t size);
 
 /* How many pages of mapped memory lie in the physical ranges. */
 size_t pages_in(const void *memory, size_t size, const struct ranges *ranges);
+/* How many of them have all of @flags, bits of <linux/kernel-page-flags.h>. */
+size_t pages_with(const void *memory, size_t size, const struct ranges *ranges,
+		  unsigned long long flags);
+/* How many pages of a physical range have all of @flags, whoever has them. */
+size_t range_pages_with(const struct range *range, unsigned long long flags);
 
 #endif /* SELFTESTS_EXECMEM_MEMORY_H */

@@ -77,6 +77,13 @@ bool removed(const struct memory_state *before)
 	return memory_state_is(before);
 }
 
+bool removed_under_load(const struct memory_state *before)
+{
+	/* Not the tables: stacks of programs take some of the vmalloc space for good. */
+	return wait_till_gone(before) && memory_blocks() == before->blocks &&
+	       meminfo_bytes("MemTotal") == before->total;
+}
+
 void find_device(unsigned long start, char name[16])
 {
 	unsigned long bar;
@@ -128,6 +135,14 @@ bool in_zone(const struct range *range, const char *zone)
 
 	return blocks_are(range->start, size, "state", "online") &&
 	       blocks_are(range->start, size, "valid_zones", zone);
+}
+
+int set_state(unsigned long addr, const char *state)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), MEMORY_DIR "/memory%lu/state", addr / block_size());
+	return try_write(path, state);
 }
 
 struct slot find_slot(const struct range *range)

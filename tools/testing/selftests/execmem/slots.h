@@ -26,8 +26,13 @@ void unplug(void);
 bool wait_till_gone(const struct memory_state *before);
 /* The same, and whether all is as before then. */
 bool removed(const struct memory_state *before);
+/* The same while others work, who change the number of page tables. */
+bool removed_under_load(const struct memory_state *before);
 /* Whether all blocks of a range are online, in this zone. */
 bool in_zone(const struct range *range, const char *zone);
+
+/* Write to the state of the block at @addr; returns 0 or the errno. */
+int set_state(unsigned long addr, const char *state);
 
 /* The device with memory at @start, as sysfs names it. */
 void find_device(unsigned long start, char name[16]);
