@@ -61,7 +61,7 @@ class Turns(Devices):
 @pytest.fixture(scope="module")
 def boot(request):
     return boot_guest(request, "Sv39, 2 harts, 2 hot-plug ports, hot-remove", "hotremove", mmu="sv39", harts=2,
-                      ports=2)
+                      ports=2, initramfs=with_modules(KERNEL), append="secretmem.enable=1")
 
 
 def run(boot, command, devices, limit=600):
@@ -108,6 +108,32 @@ def test_poison(boot):
 
 def test_policies(boot):
     run(boot, "hotremove policies", Devices(boot.guest, "256M"))
+
+
+def test_kinds_move(boot):
+    # A kernel that does not have it skips what needs it.
+    boot.guest.run("modprobe zram")
+    run_till_gone(boot, "kinds move", Devices(boot.guest, "128M"))
+
+
+# Zone Normal: what is tested is in a node of its own, where nothing else of the kernel comes.
+def test_kinds_normal(start):
+    # QEMU wants a hart in each node: that of node 1 goes offline, and that of node 2, which takes PCI's interrupts,
+    # prefers memory of node 0. All memory is of that; without any, QEMU would have nodes 1 and 2 at the same address.
+    nodes = ["-object", "memory-backend-ram,id=n0,size=1G", "-numa", "node,nodeid=0,cpus=0,memdev=n0",
+             "-object", "memory-backend-ram,id=n1,size=128M", "-numa", "node,nodeid=1,cpus=1,memdev=n1",
+             "-numa", "node,nodeid=2,cpus=2", "-numa", "dist,src=0,dst=1,val=20",
+             "-numa", "dist,src=0,dst=2,val=11", "-numa", "dist,src=1,dst=2,val=40"]
+    boot = start("Sv39, 3 nodes with a hart, 2 hot-plug ports, kinds of pages in zone Normal", "kinds", mmu="sv39",
+                 harts=3, ports=2, memory="1152M", devices=nodes, append="mem=1022M secretmem.enable=1")
+    if boot.guest.run("test -e /sys/devices/system/node/node1")[0]:
+        pytest.skip("no CONFIG_NUMA")
+    boot.guest.output("for file in /sys/devices/system/node/node1/cpu*/online; do echo 0 > $file; done")
+    boot.guest.output("for bus in 01 02; do for file in /sys/bus/pci/devices/*/pci_bus/0000:$bus/../../numa_node; do "
+                      "echo 1 > $file; done; done")
+    run_till_gone(boot, "kinds normal 1", Devices(boot.guest, "256M"))
+    run_till_gone(boot, "kinds gigantic 1", Devices(boot.guest, "128M", "1G"))
+    run(boot, "kinds percpu 1", Devices(boot.guest, "256M"))
 
 
 def boot_with_disk(request, title, name, **options):
