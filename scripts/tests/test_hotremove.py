@@ -116,6 +116,10 @@ def test_kinds_move(boot):
     run_till_gone(boot, "kinds move", Devices(boot.guest, "128M"))
 
 
+def test_kinds_huge(boot):
+    run_till_gone(boot, "kinds huge", Devices(boot.guest, "128M"))
+
+
 # Zone Normal: what is tested is in a node of its own, where nothing else of the kernel comes.
 def test_kinds_normal(start):
     # QEMU wants a hart in each node: that of node 1 goes offline, and that of node 2, which takes PCI's interrupts,
