@@ -486,12 +486,6 @@ static void bind_to(void *memory, size_t size, int node)
 		die("mbind: %s", strerror(errno));
 }
 
-static void set_policy(int mode, unsigned long nodes)
-{
-	if (syscall(SYS_set_mempolicy, mode, &nodes, 8 * sizeof(nodes)))
-		die("set_mempolicy: %s", strerror(errno));
-}
-
 static void must_set_state(unsigned long addr, const char *state)
 {
 	int err = set_state(addr, state);

@@ -85,19 +85,6 @@ static void lock_memory(void)
 		die("mlockall: %s", strerror(errno));
 }
 
-/* To that of all blocks of a range. */
-static void set_states(const struct range *range, const char *state)
-{
-	unsigned long block = block_size(), addr;
-
-	for (addr = range->start; addr < range->end; addr += block) {
-		int err = set_state(addr, state);
-
-		if (err)
-			die("block at %#lx, %s: %s", addr, state, strerror(err));
-	}
-}
-
 static void map_private(struct object *object, int advice)
 {
 	/* At the start of a large page */

@@ -4,10 +4,12 @@
 #include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/mempolicy.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/klog.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -79,14 +81,21 @@ bool memory_state_is(const struct memory_state *before)
 	return same;
 }
 
-size_t log_count(const char *text)
+char *log_read(void)
 {
 	int size = klogctl(10 /* SYSLOG_ACTION_SIZE_BUFFER */, NULL, 0);
-	char *log = calloc(1, size + 1), *found;
-	size_t count = 0;
+	char *log = calloc(1, size + 1);
 
 	if (!log || klogctl(3 /* SYSLOG_ACTION_READ_ALL */, log, size) < 0)
 		die("kernel log: %s", strerror(errno));
+	return log;
+}
+
+size_t log_count(const char *text)
+{
+	char *log = log_read(), *found;
+	size_t count = 0;
+
 	for (found = log; (found = strstr(found, text)); found++)
 		count++;
 	free(log);
@@ -295,6 +304,31 @@ size_t range_pages_with(const struct range *range, unsigned long long flags)
 	for (address = range->start; address < range->end; address += PAGE_SIZE)
 		found += (flags_of(address / PAGE_SIZE) & flags) == flags;
 	return found;
+}
+
+static int try_policy(int mode, unsigned long nodes)
+{
+	return syscall(SYS_set_mempolicy, mode, nodes ? &nodes : NULL, nodes ? 64 : 0) ? errno : 0;
+}
+
+void set_policy(int mode, unsigned long nodes)
+{
+	int err = try_policy(mode, nodes);
+
+	if (err)
+		die("set_mempolicy(%d, %#lx): %s", mode, nodes, strerror(err));
+}
+
+void wait_for_node_1(void)
+{
+	int tenths;
+
+	for (tenths = 0; try_policy(MPOL_BIND, NODE_1); tenths++) {
+		if (tenths == 50 * PLUG_LIMIT)
+			die("node 1 cannot be used");
+		usleep(100000);
+	}
+	set_policy(MPOL_DEFAULT, 0);
 }
 
 unsigned long block_size(void)

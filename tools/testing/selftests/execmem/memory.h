@@ -43,7 +43,8 @@ struct memory_state memory_state(void);
 /* True if it is as @before; says what differs. */
 bool memory_state_is(const struct memory_state *before);
 
-/* How often a text is in the kernel log. */
+/* The kernel log, to be freed; and how often a text is in it. */
+char *log_read(void);
 size_t log_count(const char *text);
 
 /* Free pages, those that wait in the harts' lists included. */
@@ -94,5 +95,17 @@ size_t pages_with(const void *memory, size_t size, const struct ranges *ranges,
 		  unsigned long long flags);
 /* How many pages of a physical range have all of @flags, whoever has them. */
 size_t range_pages_with(const struct range *range, unsigned long long flags);
+
+/* Sets of nodes have a bit for each. */
+#define NODE_0		1UL
+#define NODE_1		2UL
+
+/* From which nodes this process allocates: MPOL_* of linux/mempolicy.h, and a set. */
+void set_policy(int mode, unsigned long nodes);
+/*
+ * Node 1 has got its first memory: wait until a worker of the kernel has let this process
+ * use it. 6.1 may forget a process that is forked before.
+ */
+void wait_for_node_1(void);
 
 #endif /* SELFTESTS_EXECMEM_MEMORY_H */

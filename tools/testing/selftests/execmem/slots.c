@@ -17,6 +17,26 @@ void online_as(const char *policy)
 	must_write(MEMORY_DIR "/auto_online_blocks", policy);
 }
 
+int set_state(unsigned long addr, const char *state)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), MEMORY_DIR "/memory%lu/state", addr / block_size());
+	return try_write(path, state);
+}
+
+void set_states(const struct range *range, const char *state)
+{
+	unsigned long block = block_size(), addr;
+
+	for (addr = range->start; addr < range->end; addr += block) {
+		int err = set_state(addr, state);
+
+		if (err)
+			die("block at %#lx, %s: %s", addr, state, strerror(err));
+	}
+}
+
 bool wait_for(bool (*reached)(size_t wanted), size_t wanted)
 {
 	int tenths;
@@ -135,14 +155,6 @@ bool in_zone(const struct range *range, const char *zone)
 
 	return blocks_are(range->start, size, "state", "online") &&
 	       blocks_are(range->start, size, "valid_zones", zone);
-}
-
-int set_state(unsigned long addr, const char *state)
-{
-	char path[64];
-
-	snprintf(path, sizeof(path), MEMORY_DIR "/memory%lu/state", addr / block_size());
-	return try_write(path, state);
 }
 
 struct slot find_slot(const struct range *range)

@@ -13,6 +13,11 @@
 /* How what is added from here on comes online, as auto_online_blocks has it. */
 void online_as(const char *policy);
 
+/* Write to the state of a block; returns 0 or the errno. */
+int set_state(unsigned long addr, const char *state);
+/* To that of all blocks of a range. */
+void set_states(const struct range *range, const char *state);
+
 /* Something that is going to be so; a busy machine may take its time. */
 bool wait_for(bool (*reached)(size_t wanted), size_t wanted);
 /* For that: whether so many devices were added since boot. */
@@ -30,9 +35,6 @@ bool removed(const struct memory_state *before);
 bool removed_under_load(const struct memory_state *before);
 /* Whether all blocks of a range are online, in this zone. */
 bool in_zone(const struct range *range, const char *zone);
-
-/* Write to the state of the block at @addr; returns 0 or the errno. */
-int set_state(unsigned long addr, const char *state);
 
 /* The device with memory at @start, as sysfs names it. */
 void find_device(unsigned long start, char name[16]);

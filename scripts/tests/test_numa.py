@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The memory of a node comes and goes, with a device."""
+
+import pytest
+
+from machine import KERNEL, configuration
+from test_hotremove import Devices
+
+
+@pytest.fixture(scope="module", autouse=True)
+def needs_nodes():
+    if configuration(KERNEL)[0].get("CONFIG_NUMA") != "CONFIG_NUMA=y":
+        pytest.skip(f"{KERNEL} has no CONFIG_NUMA")
+
+
+def nodes(*lines):
+    """Options for two nodes with these harts and memory, at a distance of 30."""
+    numa = [f"node,nodeid={number},{line}" for number, line in enumerate(lines)] + ["dist,src=0,dst=1,val=30"]
+    return [option for line in numa for option in ("-numa", line)]
+
+
+def backend(name, size):
+    return ["-object", f"memory-backend-ram,id={name},size={size}"]
+
+
+def put_port_in_node_1(boot):
+    """Memory that is plugged behind the first port is of node 1 from here on."""
+    boot.guest.output("for file in /sys/bus/pci/devices/*/pci_bus/0000:01/../../numa_node; do echo 1 > $file; done")
+
+
+def comes(start, title, name, numa):
+    """Memory that comes and goes; returns the boot and the devices for more of that."""
+    boot = start(f"Sv39, 2 harts, {title}", name, mmu="sv39", harts=2, ports=1, memory="768M", devices=numa)
+    put_port_in_node_1(boot)
+    devices = Devices(boot.guest, "128M")
+    boot.suite("numa comes", 600, plug=devices.plug, remove=devices.remove)
+    devices.wait()
+    return boot, devices
+
+
+def test_no_memory(start):
+    boot, devices = comes(start, "2 nodes, the second without memory", "numa",
+                          backend("n0", "768M") + nodes("cpus=0,memdev=n0", "cpus=1"))
+    boot.suite("numa stress 30", 300, plug=devices.plug, remove=devices.remove)
+    devices.wait()
+
+
+def test_memory(start):
+    comes(start, "2 nodes with memory", "numa-memory",
+          backend("n0", "512M") + backend("n1", "256M") + nodes("cpus=0,memdev=n0", "cpus=1,memdev=n1"))
