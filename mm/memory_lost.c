@@ -18,14 +18,23 @@
 #include <linux/memory.h>
 #include <linux/memory_hotplug.h>
 #include <linux/mm.h>
+#include <linux/oom.h>
 #include <linux/page-isolation.h>
 #include <linux/pagemap.h>
+#include <linux/pgtable.h>
+#include <linux/pid.h>
+#include <linux/pid_namespace.h>
 #include <linux/rmap.h>
 #include <linux/sched.h>
+#include <linux/sched/coredump.h>
+#include <linux/sched/mm.h>
+#include <linux/sched/signal.h>
 #include <linux/shmem_fs.h>
 #include <linux/sizes.h>
 #include <linux/swapops.h>
 #include <linux/vmstat.h>
+
+#include <asm/tlbflush.h>
 
 #include "internal.h"
 
@@ -238,6 +247,152 @@ static unsigned long lose_page(unsigned long pfn)
 	return pfn + 1;
 }
 
+static bool is_within(struct page *page, u64 start, u64 size)
+{
+	return page_to_phys(page) >= start && page_to_phys(page) - start < size;
+}
+
+/*
+ * Count the page tables of a process that are gone, but not those that can only be
+ * reached through them. With @forget, clear the entries that point to them. The tables
+ * that are gone are not read.
+ */
+static unsigned long find_tables(struct mm_struct *mm, u64 start, u64 size, bool forget)
+{
+	unsigned long addr, next, nr = 0;
+
+	for (addr = 0; addr < mm->task_size; addr = next) {
+		pgd_t *pgd = pgd_offset(mm, addr);
+		p4d_t *p4d;
+		pud_t *pud;
+		pmd_t *pmd;
+
+		next = pgd_addr_end(addr, mm->task_size);
+		if (pgd_none(*pgd))
+			continue;
+		if (!mm_p4d_folded(mm) && is_within(pgd_page(*pgd), start, size)) {
+			nr++;
+			if (forget)
+				pgd_clear(pgd);
+			continue;
+		}
+
+		p4d = p4d_offset(pgd, addr);
+		next = p4d_addr_end(addr, mm->task_size);
+		if (p4d_none(*p4d))
+			continue;
+		if (!mm_pud_folded(mm) && is_within(p4d_page(*p4d), start, size)) {
+			nr++;
+			if (forget)
+				p4d_clear(p4d);
+			continue;
+		}
+
+		pud = pud_offset(p4d, addr);
+		next = pud_addr_end(addr, mm->task_size);
+		if (!pud_present(*pud) || pud_leaf(*pud))
+			continue;
+		if (is_within(pud_page(*pud), start, size)) {
+			nr++;
+			if (forget)
+				pud_clear(pud);
+			continue;
+		}
+
+		pmd = pmd_offset(pud, addr);
+		next = pmd_addr_end(addr, mm->task_size);
+		if (!pmd_present(*pmd) || pmd_leaf(*pmd))
+			continue;
+		if (is_within(pmd_page(*pmd), start, size)) {
+			nr++;
+			if (forget)
+				pmd_clear(pmd);
+		}
+	}
+
+	return nr;
+}
+
+static void kill_users(struct mm_struct *mm)
+{
+	struct task_struct *task;
+
+	rcu_read_lock();
+	for_each_process(task) {
+		if (!process_shares_mm(task, mm) || task->flags & PF_KTHREAD ||
+		    is_global_init(task))
+			continue;
+		pr_crit("killed process %d (%s), whose page tables are gone\n",
+			task_pid_nr(task), task->comm);
+		do_send_sig_info(SIGKILL, SEND_SIG_PRIV, task, PIDTYPE_TGID);
+	}
+	rcu_read_unlock();
+}
+
+/*
+ * Without its page tables, nobody knows what a process has mapped, so that its pages can
+ * neither be unmapped nor freed. It is killed. Its address space is kept for ever: the
+ * pages are still mapped, and refer to its VMAs. Who looks there for their page table
+ * entries finds none.
+ */
+static void lose_tables_of(struct mm_struct *mm, u64 start, u64 size)
+{
+	mmap_write_lock(mm);
+	/* If the PGD itself is gone, there is nothing left to walk or to switch to. */
+	if (is_within(virt_to_page(mm->pgd), start, size) ||
+	    !find_tables(mm, start, size, false))
+		goto out;
+
+	/* No page fault and no reverse mapping walks the tables from here on */
+	if (mm_take_all_locks(mm))
+		goto out;
+	/* A page fault would map a page of zeroes in place of one that is lost: SIGBUS */
+	set_bit(MMF_UNSTABLE, &mm->flags);
+	set_bit(MMF_OOM_SKIP, &mm->flags);
+	mmget(mm);
+	find_tables(mm, start, size, true);
+	flush_tlb_mm(mm);
+	mm_drop_all_locks(mm);
+	kill_users(mm);
+out:
+	mmap_write_unlock(mm);
+}
+
+static void lose_tables(u64 start, u64 size)
+{
+	struct task_struct *task;
+	struct mm_struct *mm;
+	struct pid *pid;
+	int nr;
+
+	for (nr = 1; ; nr++) {
+		mm = NULL;
+		rcu_read_lock();
+		pid = find_ge_pid(nr, &init_pid_ns);
+		if (pid) {
+			nr = pid_nr(pid);
+			task = pid_task(pid, PIDTYPE_TGID);
+			if (task && !(task->flags & PF_KTHREAD))
+				task = find_lock_task_mm(task);
+			else
+				task = NULL;
+			if (task) {
+				mm = task->mm;
+				mmget(mm);
+				task_unlock(task);
+			}
+		}
+		rcu_read_unlock();
+		if (!pid)
+			return;
+		if (mm) {
+			lose_tables_of(mm, start, size);
+			mmput(mm);
+		}
+		cond_resched();
+	}
+}
+
 static void lose_pages(u64 start, u64 size)
 {
 	unsigned long pfn = PHYS_PFN(start), end_pfn = PHYS_PFN(start + size);
@@ -370,6 +525,7 @@ int lose_memory_range(u64 start, u64 size)
 			pr_crit("%#llx, %llu MiB: gone without notice, and what was in it\n",
 				start, size / SZ_1M);
 
+		lose_tables(start, size);
 		lose_pages(start, size);
 
 		memset(&rest, 0, sizeof(rest));

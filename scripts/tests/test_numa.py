@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The memory of a node comes and goes, with a device."""
+"""The memory of a node comes and goes, with a device that is removed, or gone all at once."""
 
 import pytest
 
@@ -48,3 +48,16 @@ def test_no_memory(start):
 def test_memory(start):
     comes(start, "2 nodes with memory", "numa-memory",
           backend("n0", "512M") + backend("n1", "256M") + nodes("cpus=0,memdev=n0", "cpus=1,memdev=n1"))
+
+
+# Node 1 has a hart, as QEMU's nodes all have, but the kernel does not use it. QEMU sends the interrupts of PCI
+# there: the port is polled. What is read where no device is any more is an error, not all ones.
+def test_lost_tables(start):
+    boot = start("Sv39, 2 harts of node 0, a device of node 1 with page tables that is gone", "numa-lost", mmu="sv39",
+                 harts=3, ports=1, append="nr_cpus=2 pciehp.pciehp_poll_mode=1 pciehp.pciehp_poll_time=1",
+                 devices=["-global", "gpex-pcihost.allow-unmapped-accesses=off"] + backend("n0", "512M") +
+                 nodes("cpus=0-1,memdev=n0", "cpus=2"))
+    put_port_in_node_1(boot)
+    devices = Devices(boot.guest, "128M")
+    boot.suite("lost tables", 120, plug=devices.plug, remove=devices.remove)
+    devices.wait()

@@ -5,6 +5,8 @@
  *   lost nothing		the memory was offline
  *   lost pages			processes had it, in all kinds of pages, tmpfs and files
  *   lost held			somebody holds pages of it, and the kernel has one
+ *   lost tables		a process has page tables in it, in zone Normal of node 1,
+ *				which has no hart and no other memory
  *
  * The host plugs when the program says "plug memory now", and unplugs the same
  * when it says "remove memory now".
@@ -16,6 +18,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/mempolicy.h>
 #include <malloc.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -24,6 +27,7 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "kselftest.h"
@@ -35,6 +39,7 @@
 #define DATA		(4 * MIB)	/* of each kind */
 #define NR_PAGES	(DATA / PAGE_SIZE)
 #define HEAP		(4 * MIB)	/* more than anything here allocates */
+#define NR_TABLES	16		/* of a process, in node 1 */
 #define LARGE_PAGES	"/sys/kernel/mm/transparent_hugepage/enabled"
 #define HUGE_PAGES	"/proc/sys/vm/nr_hugepages"
 #define WRITEBACK	"/proc/sys/vm/dirty_writeback_centisecs"
@@ -43,6 +48,8 @@
 
 #define LOG_GONE	"gone without notice"
 #define LOG_STAYS	"MiB stay"
+#define LOG_REST	LOG_STAYS ", with %lu pages that are held and %lu of the kernel, %lu of"
+#define LOG_KILLED	"killed process "
 #define LOG_KERNEL	" are held and 1 of the kernel, 0 of"
 
 /* What is written everywhere, and what a page is read into. */
@@ -539,6 +546,108 @@ static void main_held(void)
 	ksft_test_result(gives_nothing(&ranges), "nothing of them was given out\n");
 }
 
+/*
+ * What a child does: have NR_TABLES page tables allocated in node 1, with a page there and
+ * one in node 0 for each, and say so with a byte. Only these are allocated in node 1: the
+ * kernel has allocated all else that it needs for the mapping with the first page.
+ */
+static void live_in_tables(const struct ranges *ranges, int pipe)
+{
+	size_t size = (NR_TABLES + 2) * HUGE, i;
+	char *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	bool there;
+
+	if (memory == MAP_FAILED)
+		die("mmap: %s", strerror(errno));
+	memory = (char *)(((unsigned long)memory + HUGE - 1) & ~(HUGE - 1));
+	if (madvise(memory, size - HUGE, MADV_NOHUGEPAGE) && errno != EINVAL)
+		die("madvise: %s", strerror(errno));
+	memory[0] = 1;
+	set_policy(MPOL_BIND, NODE_1);
+	for (i = 1; i <= NR_TABLES; i++)
+		memory[i * HUGE] = 1;
+	set_policy(MPOL_DEFAULT, 0);
+	for (i = 1; i <= NR_TABLES; i++)
+		memory[i * HUGE + PAGE_SIZE] = 1;
+	there = pages_in(memory, size - HUGE, ranges) == NR_TABLES;
+	if (write(pipe, &there, 1) != 1)
+		die("write: %s", strerror(errno));
+	for (;;)
+		pause();
+}
+
+/* The numbers of the line that says what stays; false if there is none. */
+static bool log_says(unsigned long *held, unsigned long *kernel, unsigned long *tables)
+{
+	char *text = log_read(), *line = strstr(text, LOG_STAYS);
+	bool says = line && sscanf(line, LOG_REST, held, kernel, tables) == 3;
+
+	free(text);
+	return says;
+}
+
+static pid_t owner;
+
+/* Whether the process with the page tables was killed */
+static bool killed(size_t unused)
+{
+	int status;
+
+	(void)unused;
+	return waitpid(owner, &status, WNOHANG) == owner && WIFSIGNALED(status) &&
+	       WTERMSIG(status) == SIGKILL;
+}
+
+static void main_tables(void)
+{
+	unsigned long held, kernel, tables, blocks;
+	struct ranges ranges;
+	struct range *range = &ranges.range[0];
+	struct slot slot;
+	int pipes[2];
+	char there;
+	bool none;
+
+	ksft_set_plan(7);
+	if (pipe(pipes))
+		die("pipe: %s", strerror(errno));
+	ranges = plug(1);
+	slot = find_slot(range);
+	lock_memory();
+	set_states(range, "online_kernel");
+	if (!in_zone(range, "Normal"))
+		die("the memory is not in zone Normal");
+	wait_for_node_1();
+	fflush(stdout);
+	owner = fork();
+	if (!owner)
+		live_in_tables(&ranges, pipes[1]);
+	close(pipes[1]);
+	if (read(pipes[0], &there, 1) != 1)
+		die("the child has said nothing");
+	drop_device(&slot, range);
+
+	ksft_test_result(there, "a process has pages in the memory\n");
+	ksft_test_result(wait_for(killed, 0), "it has page tables there, and is killed\n");
+	ksft_test_result(log_count(LOG_GONE) == 1 && log_count(LOG_KILLED) == 1 &&
+			 log_count(LOG_STAYS) == 1, "the log says each of that once\n");
+	if (!log_says(&held, &kernel, &tables))
+		die("the log does not say what stays");
+	ksft_print_msg("%lu pages are held, %lu are the kernel's, %lu of these page tables\n",
+		       held, kernel, tables);
+	ksft_test_result(held == NR_TABLES && kernel == NR_TABLES && tables == NR_TABLES,
+			 "just its pages and its page tables stay\n");
+	blocks = (range->end - range->start) / block_size();
+	ksft_test_result(blocks_with(range, "online") == blocks && hot_ranges().nr == 1,
+			 "the blocks stay, and the range is as it was\n");
+	/* This also looks for page tables that map what is in node 0. */
+	set_policy(MPOL_PREFERRED, NODE_1);
+	none = gives_nothing(&ranges);
+	set_policy(MPOL_DEFAULT, 0);
+	ksft_test_result(none, "nothing of them is given out to who prefers them\n");
+	test_other(range);
+}
+
 int main(int argc, char **argv)
 {
 	const char *mode = argc > 1 ? argv[1] : "";
@@ -558,6 +667,8 @@ int main(int argc, char **argv)
 		main_pages();
 	else if (!strcmp(mode, "held"))
 		main_held();
+	else if (!strcmp(mode, "tables"))
+		main_tables();
 	else
 		die("usage: lost MODE, as lost.c says");
 	ksft_finished();
