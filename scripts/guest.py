@@ -6,6 +6,7 @@ exit status. Whatever the kernel complains about on the way is kept in
 Guest.faults; a guest that hangs, panics or ends early raises GuestError.
 """
 
+import itertools
 import json
 import os
 import pathlib
@@ -127,18 +128,14 @@ class Guest:
         self.monitor = None
         self.lost = None
         self.count = 0
+        self.plugged = {}
         self.runtime = pathlib.Path(tempfile.mkdtemp(prefix="guest-"))
         self.log.parent.mkdir(parents=True, exist_ok=True)
         self.logfile = open(self.log, "w", encoding="utf-8", errors="replace")
         try:
-            command = self.command(image, initramfs, disk, mmu, harts, memory, ports, append, devices)
-            self.logfile.write("# " + " ".join(command) + "\n")
-            self.child = pexpect.spawn(command[0], command[1:], encoding="utf-8",
-                                       codec_errors="replace", timeout=BOOT_LIMIT, echo=False)
-            self.running.add(self)
-            self.child.delaybeforesend = None
-            self.child.logfile_read = self.logfile
-            self.boot(boot_limit)
+            self.qemu = self.command(image, initramfs, disk, mmu, harts, memory, ports, append, devices)
+            self.start(self.qemu)
+            self.have_shell(boot_limit)
         except BaseException:
             self.close()
             raise
@@ -184,14 +181,20 @@ class Guest:
         # Behind the ports, where they may be plugged in.
         return command + [*devices, "-append", " ".join(arguments).strip()]
 
-    def boot(self, limit):
+    def start(self, command):
+        """Start QEMU, and connect to its monitor."""
+        self.logfile.write("# " + " ".join(command) + "\n")
+        self.child = pexpect.spawn(command[0], command[1:], encoding="utf-8",
+                                   codec_errors="replace", timeout=BOOT_LIMIT, echo=False)
+        self.running.add(self)
+        self.child.delaybeforesend = None
+        self.child.logfile_read = self.logfile
         try:
             self.monitor = Monitor(self.runtime / "qmp", self.child.isalive)
         except GuestError as error:
             # What QEMU said, which is why.
             self.child.expect([pexpect.EOF, pexpect.TIMEOUT], timeout=1)
             self.give_up(f"{error}: {self.tail(1)[0]}")
-        self.have_shell(limit)
 
     def have_shell(self, limit):
         self.get_shell(limit)
@@ -313,6 +316,7 @@ class Guest:
                  f"device_add ivshmem-plain,id=d{name},memdev=m{name},bus=rp{port}{more}"]
         for line in lines:
             self.monitor.type(line)
+        self.plugged[name] = lines
         return lines
 
     def wait_unplugged(self, name, limit=COMMAND_LIMIT):
@@ -324,6 +328,31 @@ class Guest:
                 raise GuestError(f"device d{name} is still there after {limit} s")
             time.sleep(0.1)
         self.monitor.type(f"object_del m{name}")
+        del self.plugged[name]
+
+    def save_and_restore(self, limit=COMMAND_LIMIT):
+        """Save the machine to a file, end QEMU, and have another QEMU go on with the machine. A program
+        on the console must print nothing meanwhile."""
+        state = self.runtime / "state"
+        self.monitor.execute("migrate", uri=f"exec:cat > {state}")
+        self.wait_status("query-migrate", "completed", limit)
+        self.monitor.execute("quit")
+        self.read_rest(limit)
+        self.monitor.close()
+        self.kill()
+        # The options of a device that was plugged are those with which the monitor has plugged it.
+        plugged = [f"-{line}".replace("_add ", " ").split(" ", 1) for lines in self.plugged.values() for line in lines]
+        self.start([*self.qemu, *itertools.chain(*plugged), "-incoming", f"exec:cat {state}"])
+        # What is sent to the console before that is lost.
+        self.wait_status("query-status", "running", limit)
+
+    def wait_status(self, query, wanted, limit):
+        """Wait until QEMU answers a query with this status."""
+        deadline = time.monotonic() + limit * PATIENCE
+        while (status := self.monitor.execute(query).get("status")) != wanted:
+            if status == "failed" or time.monotonic() > deadline:
+                self.give_up(f"{query} says {status}, not {wanted}")
+            time.sleep(0.1)
 
     def interact(self):
         """Give the terminal to the guest's shell until QEMU ends."""
@@ -341,14 +370,18 @@ class Guest:
         """End the boot as a machine should: raises if it does not power off."""
         self.read_log_last()
         self.child.send("poweroff -f\n")
-        limit = POWEROFF_LIMIT * PATIENCE
+        self.read_rest(POWEROFF_LIMIT)
+        self.lost = "it was powered off"
+
+    def read_rest(self, limit):
+        """Read the console until QEMU ends."""
+        limit *= PATIENCE
         try:
             self.child.expect(pexpect.EOF, timeout=limit)
         except pexpect.TIMEOUT:
-            self.give_up(f"did not power off within {limit} s")
+            self.give_up(f"did not end within {limit} s")
         for line in self.child.before.splitlines():
             self.watch(TIME.sub("", line))
-        self.lost = "it was powered off"
 
     def close(self):
         self.running.discard(self)

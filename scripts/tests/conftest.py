@@ -81,9 +81,9 @@ class Boot:
         self.start = start
         self.ended = False
 
-    def suite(self, command, limit, **cues):
+    def suite(self, command, limit, reads=False, **cues):
         """Run a program that prints KTAP. When it says "# plug memory now", plug is called,
-        and so on for other words."""
+        and so on for other words. @reads: it reads what these send."""
         ktap = Ktap()
 
         def on_line(line):
@@ -97,11 +97,19 @@ class Boot:
 
         REPORT.say(f" {command}")
         try:
-            self.guest.run(command, limit, on_line)
+            self.guest.run(command, limit, on_line, reads)
         finally:
             for point in ktap.end():
                 REPORT.point(point)
         self.guest.kernel_log()
+
+    def saved_suite(self, command, limit, **cues):
+        """The same with a program that has the machine saved and restored, and then reads a line."""
+        def save():
+            self.guest.save_and_restore()
+            self.guest.child.send("\n")
+
+        self.suite(command, limit, reads=True, save=save, **cues)
 
     def kunit(self, *suites):
         """What the kernel, booted with kunit.enable=1, said of its own tests; these

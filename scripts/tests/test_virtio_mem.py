@@ -118,3 +118,12 @@ def test_debug(report, start):
     boot = start("debug kernel, 2 harts, virtio-mem", "virtio-mem-debug", config="debug", mmu="sv57", harts=2,
                  memory="1G,maxmem=16G", append=MOVABLE, devices=devices(), boot_limit=300)
     resize(report, boot, 256, 0, limit=600)
+
+
+def test_saved(report, start):
+    boot = start("Sv57, 2 harts, virtio-mem, saved and restored", "virtio-mem-saved", mmu="sv57", harts=2,
+                 memory="512M,maxmem=16G", append=MOVABLE, devices=devices())
+    cues = {"plug": lambda: ask(report, boot, 200 * MIB), "remove": lambda: ask(report, boot, 0)}
+    boot.saved_suite("hotremove saved 200", 300, **cues)
+    report.check(plugged(boot) == 0, "QEMU has all of it back")
+    boot.suite("hotremove move 200", 300, **cues)

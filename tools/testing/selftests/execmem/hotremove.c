@@ -3,6 +3,7 @@
  * Memory on PCI devices that the host plugs and unplugs.
  *
  *   hotremove move MIB...	a process lives in the memory when it is removed
+ *   hotremove saved MIB...	the same, and the machine is saved and restored before
  *   hotremove cycles COUNT	under load, and asked for twice at once
  *   hotremove refuse		two functions in a slot, of which one cannot go
  *   hotremove policies		how the memory comes online, and goes
@@ -13,7 +14,7 @@
  *   hotremove poison		a page of it is lost, the rest can be removed
  *
  * The host plugs when the program says "plug memory now", and unplugs the same
- * when it says "remove memory now".
+ * when it says "remove memory now". "saved" is also for memory of virtio-mem.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -55,7 +56,22 @@ static bool stayed_on(size_t wanted)
 	return log_count(LOG_STAYS) >= wanted;
 }
 
-static void main_move(char **sizes)
+/* The host saves this machine and goes on with it in another QEMU. */
+static void be_saved(const void *memory, size_t size, const struct ranges *ranges)
+{
+	struct memory_state before = memory_state();
+	size_t found = pages_in(memory, size, ranges);
+
+	printf("# " SAVE_NOW "\n");
+	if (getchar() != '\n')
+		die("the host does not say that the machine was restored");
+	ksft_test_result(memory_state_is(&before),
+			 "restored: MemTotal, ranges, blocks and page tables are as before\n");
+	ksft_test_result(pages_in(memory, size, ranges) == found && verify(memory, size),
+			 "the process is where it was, and nothing of it has changed\n");
+}
+
+static void main_move(char **sizes, bool saved)
 {
 	struct memory_state before;
 	unsigned long added = 0;
@@ -66,14 +82,17 @@ static void main_move(char **sizes)
 	for (nr = 0; sizes[nr]; nr++)
 		added += strtoul(sizes[nr], NULL, 10) * MIB;
 
-	ksft_set_plan(4);
+	ksft_set_plan(saved ? 6 : 4);
 	before = memory_state();
-	ranges = plug(nr);
+	wait_for_memory(before.total, added);
+	ranges = hot_ranges();
 	size = added / 2;
 	memory = fill(size);
 	found = pages_in(memory, size, &ranges) * PAGE_SIZE;
 	ksft_test_result(found >= size / 2, "%zu of %zu MiB of a process are in the new memory\n",
 			 found / MIB, size / MIB);
+	if (saved)
+		be_saved(memory, size, &ranges);
 	unplug();
 	ksft_test_result(removed(&before),
 			 "it is removed: MemTotal, ranges, blocks and page tables are as before\n");
@@ -719,7 +738,9 @@ int main(int argc, char **argv)
 	must_write(PATIENCE, "600");
 
 	if (!strcmp(mode, "move") && argc > 2)
-		main_move(argv + 2);
+		main_move(argv + 2, false);
+	else if (!strcmp(mode, "saved") && argc > 2)
+		main_move(argv + 2, true);
 	else if (!strcmp(mode, "cycles") && argc > 2)
 		main_cycles(strtoul(argv[2], NULL, 0));
 	else if (!strcmp(mode, "refuse"))

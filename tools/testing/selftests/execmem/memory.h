@@ -14,6 +14,8 @@
 #define PLUG_NOW	"plug memory now"
 /* And for this one before it unplugs. */
 #define REMOVE_NOW	"remove memory now"
+/* After this one it saves the machine, restores it elsewhere, and sends a line. */
+#define SAVE_NOW	"save memory now"
 
 struct range {
 	unsigned long start, end;	/* end is the first byte after it */
