@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """A guest with virtio-mem grows and shrinks while it works; requests that cannot be met change nothing."""
 
+import os
+import pathlib
 import time
 
 import pytest
@@ -14,10 +16,12 @@ GIB = 1 << 30
 REGION = 8 * GIB
 # Memory that can be given back has to be in zone Movable.
 MOVABLE = "memhp_default_state=online_movable"
+# The number of a feature, in include/uapi/linux/virtio_mem.h
+VIRTIO_MEM_F_UNPLUGGED_INACCESSIBLE = 1
 
 
-def devices(*options):
-    return ["-object", f"memory-backend-ram,id=mem0,size={REGION},reserve=off",
+def devices(*options, kind="ram"):
+    return ["-object", f"memory-backend-{kind},id=mem0,size={REGION},reserve=off",
             "-device", ",".join(["virtio-mem-pci,id=vm0,memdev=mem0", *options])]
 
 
@@ -127,3 +131,37 @@ def test_saved(report, start):
     boot.saved_suite("hotremove saved 200", 300, **cues)
     report.check(plugged(boot) == 0, "QEMU has all of it back")
     boot.suite("hotremove move 200", 300, **cues)
+
+
+# Moved where there is room for them; where there is none, the host waits.
+def test_huge(report, start):
+    boot = start("Sv57, 2 harts, virtio-mem, huge pages of hugetlb", "virtio-mem-huge", mmu="sv57", harts=2,
+                 memory="512M,maxmem=16G", append=MOVABLE, devices=devices())
+    cues = {"plug": lambda: ask(report, boot, 640 * MIB), "remove": lambda: ask(report, boot, 0)}
+    boot.suite("grow huge 640", 300, **cues)
+    report.check(plugged(boot) == 0, "QEMU has all of it back")
+
+
+def backed(boot, name):
+    """The bytes of a memory-backend-memfd of QEMU's that were ever touched, and not given back since."""
+    files = pathlib.Path(f"/proc/{boot.guest.child.pid}/fd")
+    [size] = [file.stat().st_blocks * 512 for file in files.iterdir() if name in os.readlink(file)]
+    return size
+
+
+# Every device on this machine has the feature: on RISC-V, QEMU knows no guests that do without.
+def test_inaccessible(report, start):
+    boot = start("Sv57, 2 harts, virtio-mem, what is unplugged is inaccessible", "virtio-mem-inaccessible", mmu="sv57",
+                 harts=2, memory="512M,maxmem=16G", append=MOVABLE, devices=devices(kind="memfd"))
+    features = boot.guest.output("cat /sys/bus/virtio/drivers/virtio_mem/virtio*/features")
+    report.check(features[VIRTIO_MEM_F_UNPLUGGED_INACCESSIBLE] == "1", "the driver has accepted the feature", features)
+    # Neither is a multiple of a memory block. Within one, the second leaves holes.
+    for mib in 200, 120, 328:
+        ask(report, boot, mib * MIB)
+        boot.suite("grow read", 120)
+        size = backed(boot, "memory-backend-memfd")
+        report.check(size == mib * MIB, f"QEMU has memory for the {mib} MiB that are plugged, and for no more",
+                     f"for {size / MIB} MiB")
+    ask(report, boot, 0)
+    size = backed(boot, "memory-backend-memfd")
+    report.check(size == 0, "and for nothing when all of it was given back", f"for {size} bytes")

@@ -4,12 +4,17 @@
  *
  *   grow MIB...		be larger than at first by each of these sizes in turn; the
  *			last is 0
+ *   grow huge MIB	be larger by this, have huge pages of hugetlb there, and be as
+ *			small as at first
+ *   grow read		read all memory that was added, as root can
  *
- * The host changes the size when the program says "plug memory now". That is done
- * twice: what the first round leaves in the kernel's caches, the second finds.
+ * The host changes the size when the program says "plug memory now"; with "huge", it
+ * makes the guest small again at "remove memory now". All but "read" is done twice: what
+ * the first round leaves in the kernel's caches, the second finds.
  */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -28,6 +33,8 @@
 #define PAUSE		20000	/* microseconds */
 #define ROUNDS		2
 #define LIMIT		150	/* seconds; memory in use may take many tries */
+#define HUGE		(2 * MIB)
+#define HUGE_PAGES	"/proc/sys/vm/nr_hugepages"
 
 /* In memory that the workers share with their parent. */
 struct work {
@@ -178,6 +185,195 @@ static void become(size_t size, size_t before, struct work *work)
 	}
 }
 
+/* The pool of huge pages, as /proc/meminfo has it, a line for each */
+#define POOL	"HugePages_Total: %lu HugePages_Free: %lu HugePages_Rsvd: %lu HugePages_Surp: %lu"
+
+struct pool {
+	unsigned long total, free, reserved, surplus;
+};
+
+static bool pool_is(unsigned long nr, unsigned long unused)
+{
+	char *text = read_file("/proc/meminfo"), *found = strstr(text, "HugePages_Total");
+	struct pool now;
+
+	if (!found || sscanf(found, POOL, &now.total, &now.free, &now.reserved,
+			     &now.surplus) != 4)
+		die("/proc/meminfo does not have the pool");
+	free(text);
+	if (now.total == nr && now.free == unused && !now.reserved && !now.surplus &&
+	    meminfo_bytes("Hugetlb") == nr * HUGE)
+		return true;
+	ksft_print_msg("%lu huge pages, not %lu; %lu free, not %lu; %lu reserved, %lu surplus\n",
+		       now.total, nr, now.free, unused, now.reserved, now.surplus);
+	return false;
+}
+
+static bool set_pool(unsigned long nr)
+{
+	char number[24];
+
+	snprintf(number, sizeof(number), "%lu", nr);
+	must_write(HUGE_PAGES, number);
+	return read_long(HUGE_PAGES) == (long)nr;
+}
+
+/* How often the kernel looked for the memory of a huge page and found none. */
+static unsigned long huge_failures(void)
+{
+	static const char name[] = "htlb_buddy_alloc_fail ";
+	char *text = read_file("/proc/vmstat"), *found = strstr(text, name);
+	unsigned long count;
+
+	if (!found)
+		die("/proc/vmstat has no %s", name);
+	count = strtoul(found + strlen(name), NULL, 10);
+	free(text);
+	return count;
+}
+
+static bool huge_has_failed(const void *value)
+{
+	return huge_failures() > *(const unsigned long *)value;
+}
+
+/*
+ * The memory that was added has a pool of @nr huge pages, half of them in use, when the
+ * host asks for it. Returns the half, with the pattern.
+ */
+static void *grow_by_huge(size_t size, unsigned long nr)
+{
+	unsigned long want = total + size;
+	struct ranges hot;
+	char *memory;
+
+	printf("# " PLUG_NOW "\n");
+	if (!soon(total_is, &want))
+		die("the guest is not larger by %zu MiB", size / MIB);
+	hot = hot_ranges();
+	/* Huge pages that can be moved are first taken from zone Movable, as others are. */
+	if (!set_pool(nr))
+		die("no pool of %lu huge pages", nr);
+	memory = fill_huge(nr * HUGE);
+	ksft_test_result(pages_in(memory, nr * HUGE, &hot) == nr * HUGE / PAGE_SIZE,
+			 "%lu huge pages are in the new memory\n", nr);
+	munmap(memory + nr / 2 * HUGE, nr / 2 * HUGE);
+	ksft_test_result(pool_is(nr, nr / 2), "half of them are in use, half are free\n");
+	return memory;
+}
+
+static void shrink_from_huge(void *memory, unsigned long nr)
+{
+	char *more;
+
+	printf("# " REMOVE_NOW "\n");
+	ksft_test_result(soon(total_is, &total), "all the memory is given back\n");
+	ksft_test_result(soon(blocks_are_as_many, &blocks), "there are as many blocks as before\n");
+	ksft_test_result(verify(memory, nr / 2 * HUGE), "huge pages in use are intact\n");
+	ksft_test_result(pool_is(nr, nr / 2), "the pool is what it was\n");
+	more = fill_huge(nr / 2 * HUGE);
+	ksft_test_result(verify(more, nr / 2 * HUGE) && verify(memory, nr / 2 * HUGE) &&
+			 pool_is(nr, 0), "those that are free can be used\n");
+	munmap(more, nr / 2 * HUGE);
+	munmap(memory, nr / 2 * HUGE);
+	ksft_test_result(set_pool(0) && pool_is(0, 0), "all of them can be freed\n");
+}
+
+/* More huge pages than there would be room for */
+static void wait_with_huge(void *memory, unsigned long nr)
+{
+	unsigned long failures = huge_failures();
+
+	printf("# " REMOVE_NOW "\n");
+	ksft_test_result(soon(huge_has_failed, &failures),
+			 "for some huge pages there is no room\n");
+	ksft_test_result(meminfo_bytes("MemTotal") >= nr * HUGE, "the memory of as many stays\n");
+	ksft_test_result(verify(memory, nr / 2 * HUGE), "huge pages in use are intact\n");
+	ksft_test_result(pool_is(nr, nr / 2), "the pool is what it was\n");
+	munmap(memory, nr / 2 * HUGE);
+	ksft_test_result(set_pool(0) && pool_is(0, 0), "all of them can be freed\n");
+	ksft_test_result(soon(total_is, &total), "now all the memory is given back\n");
+	ksft_test_result(soon(blocks_are_as_many, &blocks), "there are as many blocks as before\n");
+}
+
+static void main_huge(size_t size)
+{
+	const unsigned long few = 32, many = total / (2 * HUGE) * 2 + 2;
+	char *iomem = read_file("/proc/iomem");
+	long free_before = 0;
+	int round;
+
+	if (access(HUGE_PAGES, F_OK))
+		ksft_exit_skip("no CONFIG_HUGETLBFS\n");
+	ksft_set_plan(ROUNDS * (8 + 9 + 1) + 1);
+	for (round = 0; round < ROUNDS; round++) {
+		shrink_from_huge(grow_by_huge(size, few), few);
+		wait_with_huge(grow_by_huge(size, many), many);
+		ksft_test_result(soon(iomem_is, iomem), "/proc/iomem is as before\n");
+		if (!round)
+			free_before = free_pages();
+	}
+	ksft_test_result(soon(free_again, &free_before), "all memory is free again\n");
+	ksft_print_msg("%ld pages fewer are free\n", free_before - free_pages());
+}
+
+/* Whether the kernel lets root map a page of physical memory. */
+static bool can_map(int mem, unsigned long phys)
+{
+	void *page = mmap(NULL, PAGE_SIZE, PROT_READ, MAP_SHARED, mem, phys);
+
+	if (page != MAP_FAILED)
+		munmap(page, PAGE_SIZE);
+	else if (errno != EPERM)
+		die("map %#lx of /dev/mem: %s", phys, strerror(errno));
+	return page != MAP_FAILED;
+}
+
+/* The device's memory, of which a part was added to the kernel */
+static struct range device_region(void)
+{
+	char *text = read_file("/proc/iomem"), *line, *rest = text;
+	unsigned long start, last;
+	struct range region = { 0, 0 };
+
+	while ((line = strsep(&rest, "\n"))) {
+		if (strstr(line, " : virtio") && sscanf(line, "%lx-%lx", &start, &last) == 2 &&
+		    last - start > region.end - region.start)
+			region = (struct range){ start, last + 1 };
+	}
+	free(text);
+	return region;
+}
+
+static void main_read(void)
+{
+	struct range region = device_region();
+	struct ranges hot = hot_ranges();
+	struct kcore kcore = kcore_open();
+	char *buffer = malloc(MIB);
+	unsigned long at, got = 0;
+	size_t i;
+	int mem;
+
+	ksft_set_plan(2);
+	for (i = 0; i < hot.nr; i++) {
+		for (at = hot.range[i].start; at < hot.range[i].end; at += MIB) {
+			if (pread(kcore.fd, buffer, MIB, kcore_offset(&kcore, at)) == MIB)
+				got += MIB;
+		}
+	}
+	ksft_test_result(got && got == ranges_size(&hot), "%lu MiB are read from /proc/kcore\n",
+			 got / MIB);
+
+	mem = open("/dev/mem", O_RDONLY | O_CLOEXEC);
+	if (mem < 0)
+		ksft_test_result_skip("no CONFIG_DEVMEM\n");
+	else
+		ksft_test_result(region.end && !can_map(mem, region.start) &&
+				 !can_map(mem, region.end - PAGE_SIZE),
+				 "/dev/mem shows nothing of the device's memory\n");
+}
+
 int main(int argc, char **argv)
 {
 	struct work *work = mmap(NULL, sizeof(*work), PROT_READ | PROT_WRITE,
@@ -189,14 +385,22 @@ int main(int argc, char **argv)
 
 	setlinebuf(stdout);
 	ksft_print_header();
-	skip_without_mode(argc, "grow MIB... 0");
+	skip_without_mode(argc, "grow MIB... 0 | huge MIB | read");
+	total = meminfo_bytes("MemTotal");
+	blocks = memory_blocks();
+	if (!strcmp(argv[1], "huge") && argc == 3) {
+		main_huge(strtoul(argv[2], NULL, 10) * MIB);
+		ksft_finished();
+	}
+	if (!strcmp(argv[1], "read")) {
+		main_read();
+		ksft_finished();
+	}
 	if (argc < 3 || strcmp(argv[argc - 1], "0") || work == MAP_FAILED)
-		die("usage: grow MIB... 0");
+		die("usage: grow MIB... 0 | huge MIB | read");
 	ksft_set_plan(ROUNDS * (3 * (argc - 1) + 2) + 2);
 	if (access("/sys/kernel/debug/hotplug_range", F_OK))
 		module_load("modules/hotplug_range.ko");
-	total = meminfo_bytes("MemTotal");
-	blocks = memory_blocks();
 
 	for (round = 0; round < ROUNDS; round++) {
 		size_t size, before = 0;

@@ -19,7 +19,6 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/elf.h>
 #include <signal.h>
 #include <stdint.h>
 #include <string.h>
@@ -438,49 +437,6 @@ static void main_errors(void)
 			 blocks_are(unused.start, size, "state", "online"),
 			 "the error with which it may not go offline is that of the removal\n");
 	ksft_test_result(!hotplug("remove", unused.start, size), "it is removed once it may\n");
-}
-
-#define KCORE_HEADERS	64
-
-struct kcore {
-	int fd;
-	struct elf64_phdr headers[KCORE_HEADERS];
-	size_t nr;	/* of those that describe RAM */
-};
-
-static struct kcore kcore_open(void)
-{
-	struct kcore kcore = { .fd = open("/proc/kcore", O_RDONLY | O_CLOEXEC) };
-	static unsigned long text;
-	struct elf64_phdr header;
-	struct elf64_hdr elf;
-	unsigned int i;
-
-	if (!text)
-		text = symbol_address("_text");
-	if (kcore.fd < 0 || pread(kcore.fd, &elf, sizeof(elf), 0) != sizeof(elf))
-		die("/proc/kcore: %s", strerror(errno));
-	for (i = 0; i < elf.e_phnum; i++) {
-		/* More than there are, if some went away: all of the file is there to read */
-		if (pread(kcore.fd, &header, sizeof(header), elf.e_phoff + i * sizeof(header)) !=
-		    sizeof(header))
-			die("/proc/kcore: %s", strerror(errno));
-		if (header.p_type != PT_LOAD || header.p_paddr == -1UL ||
-		    header.p_vaddr == text)	/* RAM, too, but of another mapping */
-			continue;
-		if (kcore.nr == KCORE_HEADERS)
-			die("/proc/kcore has more than %d headers", KCORE_HEADERS);
-		kcore.headers[kcore.nr++] = header;
-	}
-	if (!kcore.nr)
-		die("/proc/kcore shows no RAM");
-	return kcore;
-}
-
-/* Where a physical address is in the file. */
-static off_t kcore_offset(const struct kcore *kcore, unsigned long phys)
-{
-	return kcore->headers[0].p_offset + phys - kcore->headers[0].p_paddr;
 }
 
 /* Whether /proc/kcore has a header for each System RAM of /proc/iomem, and no more. */

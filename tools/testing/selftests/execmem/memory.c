@@ -161,14 +161,25 @@ void fill_at(void *memory, size_t size)
 		*(unsigned long *)((char *)memory + offset) = pattern(offset);
 }
 
-void *fill(size_t size)
+static void *map_and_fill(size_t size, int flags)
 {
-	char *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char *memory = mmap(NULL, size, PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
 
 	if (memory == MAP_FAILED)
 		die("map %zu MiB: %s", size >> 20, strerror(errno));
 	fill_at(memory, size);
 	return memory;
+}
+
+void *fill(size_t size)
+{
+	return map_and_fill(size, 0);
+}
+
+void *fill_huge(size_t size)
+{
+	return map_and_fill(size, MAP_HUGETLB);
 }
 
 bool verify(const void *memory, size_t size)
@@ -234,6 +245,40 @@ bool fork_works(char *memory, size_t size)
 		_exit(!good || verify(memory, size));
 	}
 	return child_succeeds(child) && verify(memory, size);
+}
+
+struct kcore kcore_open(void)
+{
+	struct kcore kcore = { .fd = open("/proc/kcore", O_RDONLY | O_CLOEXEC) };
+	static unsigned long text;
+	struct elf64_phdr header;
+	struct elf64_hdr elf;
+	unsigned int i;
+
+	if (!text)
+		text = symbol_address("_text");
+	if (kcore.fd < 0 || pread(kcore.fd, &elf, sizeof(elf), 0) != sizeof(elf))
+		die("/proc/kcore: %s", strerror(errno));
+	for (i = 0; i < elf.e_phnum; i++) {
+		/* More than there are, if some went away: all of the file is there to read */
+		if (pread(kcore.fd, &header, sizeof(header), elf.e_phoff + i * sizeof(header)) !=
+		    sizeof(header))
+			die("/proc/kcore: %s", strerror(errno));
+		if (header.p_type != PT_LOAD || header.p_paddr == -1UL ||
+		    header.p_vaddr == text)	/* RAM, too, but of another mapping */
+			continue;
+		if (kcore.nr == KCORE_HEADERS)
+			die("/proc/kcore has more than %d headers", KCORE_HEADERS);
+		kcore.headers[kcore.nr++] = header;
+	}
+	if (!kcore.nr)
+		die("/proc/kcore shows no RAM");
+	return kcore;
+}
+
+off_t kcore_offset(const struct kcore *kcore, unsigned long phys)
+{
+	return kcore->headers[0].p_offset + phys - kcore->headers[0].p_paddr;
 }
 
 static bool in_ranges(unsigned long addr, const struct ranges *ranges)

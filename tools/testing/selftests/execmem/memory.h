@@ -3,6 +3,7 @@
 #ifndef SELFTESTS_EXECMEM_MEMORY_H
 #define SELFTESTS_EXECMEM_MEMORY_H
 
+#include <linux/elf.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
@@ -75,6 +76,8 @@ void wait_for_memory(unsigned long before, unsigned long size);
 /* Memory with a pattern that tells every cache line from every other. */
 void *fill(size_t size);
 void fill_at(void *memory, size_t size);
+/* The same in huge pages of hugetlb. */
+void *fill_huge(size_t size);
 bool verify(const void *memory, size_t size);
 /* Which page of fill()'s memory it is that a page is a copy of; SIZE_MAX if none. */
 size_t filled_page(const void *page);
@@ -89,6 +92,19 @@ bool child_succeeds(pid_t child);
  * pages, without changing the parent's.
  */
 bool fork_works(char *memory, size_t size);
+
+#define KCORE_HEADERS	64
+
+/* /proc/kcore, and its program headers that describe RAM */
+struct kcore {
+	int fd;
+	struct elf64_phdr headers[KCORE_HEADERS];
+	size_t nr;
+};
+
+struct kcore kcore_open(void);
+/* Where a physical address is in the file. */
+off_t kcore_offset(const struct kcore *kcore, unsigned long phys);
 
 /* How many pages of mapped memory lie in the physical ranges. */
 size_t pages_in(const void *memory, size_t size, const struct ranges *ranges);
