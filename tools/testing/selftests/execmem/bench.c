@@ -58,7 +58,7 @@ static bool pauses;
 /* Not in the first round of some work, which is not like the others. */
 static bool counted = true;
 static char section[64];
-static unsigned long units, start;
+static unsigned long units, section_start;
 
 static unsigned long instructions(void)
 {
@@ -84,7 +84,7 @@ static unsigned long instructions(void)
 	do {								\
 		snprintf(section, sizeof(section), __VA_ARGS__);	\
 		units = (nr);						\
-		start = instructions();					\
+		section_start = instructions();				\
 		if (counted)						\
 			mark(1, section, units);			\
 	} while (0)
@@ -94,7 +94,7 @@ static void end(void)
 	if (!counted)
 		return;
 	mark(2, section, units);
-	printf("section %s %lu\n", section, (instructions() - start) / units);
+	printf("section %s %lu\n", section, (instructions() - section_start) / units);
 }
 
 static void print_value(const char *what, long number)
