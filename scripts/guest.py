@@ -54,6 +54,12 @@ PANIC = re.compile(r"Kernel panic - not syncing|---\[ end Kernel panic")
 SPARSE = ("-object", "memory-backend-ram,id=ram,size=67G,reserve=off", "-machine", "memory-backend=ram")
 
 
+def virtio_mem(size, *options, kind="ram"):
+    """A device, vm0, that the guest can have so many bytes from. The guest needs maxmem=."""
+    return ("-object", f"memory-backend-{kind},id=mem0,size={size},reserve=off",
+            "-device", ",".join(["virtio-mem-pci,id=vm0,memdev=mem0", *options]))
+
+
 class GuestError(Exception):
     """Something went wrong: one line that says what, and the console's last lines."""
 

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from conftest import needs_device
-from guest import GuestError
+from guest import GuestError, virtio_mem
 
 MIB = 1 << 20
 GIB = 1 << 30
@@ -18,11 +18,6 @@ REGION = 8 * GIB
 MOVABLE = "memhp_default_state=online_movable"
 # The number of a feature, in include/uapi/linux/virtio_mem.h
 VIRTIO_MEM_F_UNPLUGGED_INACCESSIBLE = 1
-
-
-def devices(*options, kind="ram"):
-    return ["-object", f"memory-backend-{kind},id=mem0,size={REGION},reserve=off",
-            "-device", ",".join(["virtio-mem-pci,id=vm0,memdev=mem0", *options])]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -83,7 +78,8 @@ def refuses(report, boot, what, line, reason):
 @pytest.mark.parametrize("mode", ["sv57", pytest.param("sv39", marks=pytest.mark.test_all)])
 def test_resize(report, start, mode):
     boot = start(f"{mode.capitalize()}, 2 harts, 512 MiB to 8 GiB with virtio-mem", f"virtio-mem-{mode}", config="rv64",
-                 mmu=mode, harts=2, memory="512M,maxmem=16G", ports=1, append=MOVABLE, devices=devices("bus=rp0"))
+                 mmu=mode, harts=2, memory="512M,maxmem=16G", ports=1, append=MOVABLE,
+                 devices=virtio_mem(REGION, "bus=rp0"))
     resize(report, boot, 7680, 3072, 0)
     report.check(plugged(boot) == 0, "QEMU has all of it back")
 
@@ -109,7 +105,7 @@ def test_resize(report, start, mode):
 def test_boot(report, start):
     boot = start("Sv48, 2 harts, 1 GiB of virtio-mem from the start, in blocks of 256 MiB", "virtio-mem-boot",
                  config="rv64", mmu="sv48", harts=2, memory="512M,maxmem=16G", append=MOVABLE,
-                 devices=devices("requested-size=1G", "block-size=256M"))
+                 devices=virtio_mem(REGION, "requested-size=1G", "block-size=256M"))
     report.check(is_soon(lambda: plugged(boot), GIB), "the guest takes 1 GiB as it boots")
     larger = total(boot)
     request(boot, 0)
@@ -120,13 +116,13 @@ def test_boot(report, start):
 
 def test_debug(report, start):
     boot = start("debug kernel, 2 harts, virtio-mem", "virtio-mem-debug", config="debug", mmu="sv57", harts=2,
-                 memory="1G,maxmem=16G", append=MOVABLE, devices=devices(), boot_limit=300)
+                 memory="1G,maxmem=16G", append=MOVABLE, devices=virtio_mem(REGION), boot_limit=300)
     resize(report, boot, 256, 0, limit=600)
 
 
 def test_saved(report, start):
     boot = start("Sv57, 2 harts, virtio-mem, saved and restored", "virtio-mem-saved", mmu="sv57", harts=2,
-                 memory="512M,maxmem=16G", append=MOVABLE, devices=devices())
+                 memory="512M,maxmem=16G", append=MOVABLE, devices=virtio_mem(REGION))
     cues = {"plug": lambda: ask(report, boot, 200 * MIB), "remove": lambda: ask(report, boot, 0)}
     boot.saved_suite("hotremove saved 200", 300, **cues)
     report.check(plugged(boot) == 0, "QEMU has all of it back")
@@ -136,7 +132,7 @@ def test_saved(report, start):
 # Moved where there is room for them; where there is none, the host waits.
 def test_huge(report, start):
     boot = start("Sv57, 2 harts, virtio-mem, huge pages of hugetlb", "virtio-mem-huge", mmu="sv57", harts=2,
-                 memory="512M,maxmem=16G", append=MOVABLE, devices=devices())
+                 memory="512M,maxmem=16G", append=MOVABLE, devices=virtio_mem(REGION))
     cues = {"plug": lambda: ask(report, boot, 640 * MIB), "remove": lambda: ask(report, boot, 0)}
     boot.suite("grow huge 640", 300, **cues)
     report.check(plugged(boot) == 0, "QEMU has all of it back")
@@ -152,7 +148,7 @@ def backed(boot, name):
 # Every device on this machine has the feature: on RISC-V, QEMU knows no guests that do without.
 def test_inaccessible(report, start):
     boot = start("Sv57, 2 harts, virtio-mem, what is unplugged is inaccessible", "virtio-mem-inaccessible", mmu="sv57",
-                 harts=2, memory="512M,maxmem=16G", append=MOVABLE, devices=devices(kind="memfd"))
+                 harts=2, memory="512M,maxmem=16G", append=MOVABLE, devices=virtio_mem(REGION, kind="memfd"))
     features = boot.guest.output("cat /sys/bus/virtio/drivers/virtio_mem/virtio*/features")
     report.check(features[VIRTIO_MEM_F_UNPLUGGED_INACCESSIBLE] == "1", "the driver has accepted the feature", features)
     # Neither is a multiple of a memory block. Within one, the second leaves holes.
