@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pagetable
-from guest import SPARSE, Guest, GuestError
+from guest import SPARSE, Guest, GuestError, virtio_mem
 from lib import BUILD, TOP, Progress, die, write_file
 from machine import PARTS
 
@@ -79,19 +79,22 @@ class Run(NamedTuple):
     append: str = ""
     devices: tuple = ()
     initramfs: Path | None = None
+    # With "off", the clock jumps to the next interrupt when all harts wait. Not in a run that waits
+    # for this script in a section: how many interrupts that takes would depend on the host.
+    sleep: str = "off"
 
 
 def runs():
     sizes = {16: (1, 100, 1000, 10000), 200: (1, 100, 1000, 10000), 4000: (1, 100, 1000)}
     pieces = [f"pieces {live} 64 4096 65536 1048576" for live in (10, 1000, 100000)]
-    memory = (128, 1024, 8192, 65536)
+    memory = "memory 128 1024 8192 65536", "online 512", "adders 4"
     functions = "functions 5000 20000"
     # A step a second for a day
     probes, steps = 1000, 86400
     modules = "execmem_target", "execmem_bench", "test_bpf 'test_suite=test_bpf test_id=0'"
     if QUICK:
         sizes, pieces, probes, steps = {16: (1, 1000)}, pieces[::2], 100, 2000
-        memory, modules = memory[:2], modules[:1]
+        memory, modules = ("memory 128 1024", "adders 4"), modules[:1]
         functions = "functions 5000"
     # What is done once is repeated, for its average; and memory is that of a second series,
     # which finds what the kernel keeps of the first.
@@ -111,8 +114,10 @@ def runs():
     yield Run("modules", [f"module {module}" for module in modules], needs="modules")
     # Some kernels take minutes: no need to have several harts look on.
     yield Run("functions", [functions], harts=(1,), needs="modules")
-    yield Run("memory", [f"memory {' '.join(map(str, memory))}"], harts=(1,), needs="hotplug", memory="67G",
-              append="mem=2G memhp_default_state=online_movable", devices=SPARSE)
+    movable = "memhp_default_state=online_movable"
+    yield Run("memory", memory, harts=(1,), needs="hotplug", memory="67G", append=f"mem=2G {movable}", devices=SPARSE)
+    yield Run("resize", ["resize 8192"], harts=(1,), needs="hotplug", memory="1G,maxmem=16G", append=movable,
+              devices=virtio_mem("8G", "block-size=2M"), sleep="on")
     yield Run("trace", [f"trace {steps} 1"], harts=(1,), needs="modules")
 
 
@@ -190,7 +195,7 @@ def measure(kernel, run, harts, results):
     name = f"bench-{kernel.name.replace(' ', '-')}-{run.name}-{harts}"
     counts, pages = OUT / f"{name}.counts", OUT / f"{name}.map"
     pages.unlink(missing_ok=True)
-    devices = [*run.devices, "-icount", "shift=0,sleep=off", "-plugin", f"{PLUGIN},out={counts},map={pages}"]
+    devices = [*run.devices, "-icount", f"shift=0,sleep={run.sleep}", "-plugin", f"{PLUGIN},out={counts},map={pages}"]
     with Guest(name, kernel.out, mmu="sv57", harts=harts, memory=run.memory, append=f"{kernel.append} {run.append}",
                devices=devices, image=kernel.image, initramfs=run.initramfs, boot_limit=LIMIT) as guest:
         if run.name == BOOT:
@@ -213,6 +218,8 @@ def measure(kernel, run, harts, results):
                 elif kind == "value":
                     figure, _, amount = rest.partition(" ")
                     results.values[kernel.name, harts, section][figure] = int(amount)
+                elif kind == "resize":
+                    guest.monitor.type(f"qom-set vm0 requested-size {rest}")
                 elif kind == "pause":
                     leaves = executable(guest)
                     results.values[kernel.name, harts, section]["mapped-bytes"] = bytes_loaded(leaves) - before
@@ -289,6 +296,13 @@ def rows(results):
     for mib in (128, 1024, 8192, 65536):
         yield row(f"hot-add {mib:,} MiB, for 128 MiB", 1, f"hot-add {mib}", scale=128 / mib)
         yield row(f"hot-remove {mib:,} MiB, for 128 MiB", 1, f"hot-remove {mib}", scale=128 / mib)
+    for what, section in (("128 MiB, with 512 blocks of 128 MiB online", "128 beside 512"),
+                          ("by 4 processes at once, for 128 MiB, 1 hart", "by 4")):
+        yield row(f"hot-add {what}", 1, f"hot-add {section}")
+        yield row(f"hot-remove {what}", 1, f"hot-remove {section}")
+    for work in "grow", "shrink":
+        for unit, name in ((1024, "1 GiB"), (2, "2 MiB")):
+            yield row(f"{work} by 8,192 MiB with virtio-mem, for {name}", 1, f"{work} 8192", scale=unit / 8192)
     yield row("fork, exit and wait, 1 hart", 1, "fork+exit")
     yield row("... 4 harts", 4, "fork+exit")
     yield row("boot to init, 1 hart", 1, BOOT)

@@ -10,20 +10,50 @@ import bench
 import pagetable
 
 
-@pytest.mark.skipif(bool(os.environ.get("QEMU")), reason="QEMU= may be one that has no plugins")
+needs_plugins = pytest.mark.skipif(bool(os.environ.get("QEMU")), reason="QEMU= may be one that has no plugins")
+
+
+def measure(run, results):
+    """Returns the name of the kernel: as make test boots it, with one hart."""
+    bench.build_plugin()
+    kernel = next(kernel for kernel in bench.KERNELS if kernel.name == "rox=1")
+    bench.measure(kernel, run, 1, results)
+    return kernel.name
+
+
+@needs_plugins
 def test_counts(report):
     """Two independent counters: the plugin's, and the clock under -icount. And fences, of
     which the kernel has one for each program without the cache."""
     report.heading("Boot: 1 hart, what make bench counts with")
-    bench.build_plugin()
     results = bench.Results()
-    kernel = next(kernel for kernel in bench.KERNELS if kernel.name == "rox=1")
-    bench.measure(kernel, bench.Run("test", ["bpf 100 16"]), 1, results)
-    load = kernel.name, 1, "bpf-load 100 x 16"
+    load = measure(bench.Run("test", ["bpf 100 16"]), results), 1, "bpf-load 100 x 16"
     counted, clock = results.of(*load, *bench.ALL), results.values[load]["by-the-clock"]
     report.check(abs(counted - clock) < clock / 1000, "the plugin counts what the clock does",
                  f"{counted:.0f} instructions, {clock} by the clock")
     report.check(results.of(*load, "fence_i") == 1, "one call of the firmware for each program, for fence.i")
+
+
+@needs_plugins
+def test_memory(report):
+    """A block costs the same whatever brings it, and whatever else there is."""
+    report.heading("Boots: 1 hart, memory as make bench adds and removes it, and with virtio-mem")
+    results, runs = bench.Results(), {run.name: run for run in bench.runs()}
+    measure(runs["memory"]._replace(name="test-memory", commands=["memory 128", "online 16", "adders 4"]), results)
+    name = measure(runs["resize"]._replace(name="test-resize", commands=["resize 1024"]), results)
+
+    def block(section, blocks=1):
+        return results.of(name, 1, section, *bench.ALL) / blocks
+
+    for work, others in (("hot-add", ("hot-add 128 beside 16", "hot-add by 4", "grow 1024")),
+                         ("hot-remove", ("hot-remove 128 beside 16", "hot-remove by 4"))):
+        alone = block(f"{work} 128")
+        for other in others:
+            cost = block(other, 8 if other.startswith("grow") else 1)
+            report.check(2 / 3 < cost / alone < 3 / 2, f"{other}: a block costs what it costs alone",
+                         f"{cost:.0f} and {alone:.0f} instructions")
+    # virtio-mem takes the pages from the allocator first.
+    report.check(block("shrink 1024", 8) > block("hot-remove 128"), "shrink 1024: a block costs more than its removal")
 
 
 def merged(ranges):

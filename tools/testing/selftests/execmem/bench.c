@@ -16,6 +16,9 @@
  *   bench functions COUNT...	insert and remove a module of so many functions, once
  *   bench pieces LIVE SIZE...	allocate and free this size while so many are live
  *   bench memory MIB...	add and remove so much memory
+ *   bench online BLOCKS	add and remove a block of memory while so many are there
+ *   bench adders NR		so many processes at once add, then remove memory
+ *   bench resize MIB		grow and shrink by so much, which the host does for "resize BYTES"
  *   bench fork			fork, exit and wait
  *   bench trace STEPS SEED	programs of any size, kprobes and modules come and go at random
  *
@@ -53,6 +56,9 @@
 #define LIVE_PROBES	100
 #define LIVE_MODULES	20
 #define MAX_INSNS	4096
+#define MAX_ADDERS	8
+#define ADDER_BLOCKS	16
+#define RESIZE_LIMIT	30	/* seconds; for memory in use virtio-mem takes 50 */
 
 static bool pauses;
 /* Not in the first round of some work, which is not like the others. */
@@ -378,31 +384,168 @@ static void bench_pieces(unsigned long live, char **sizes)
 	module_unload(BENCH_MODULE);
 }
 
+static void must_hotplug(const char *operation, unsigned long start, unsigned long size)
+{
+	int err = hotplug(operation, start, size);
+
+	if (err)
+		die("%s %lu MiB: %s", operation, size / MIB, strerror(err));
+}
+
+/* Memory comes and goes in one step; the sections' names end with @when. */
+static void bench_range(unsigned long start, unsigned long mib, const char *when)
+{
+	int round;
+
+	for (round = 0; round < 2; round++) {
+		counted = round > 0;
+		begin(1, "hot-add %lu%s", mib, when);
+		must_hotplug("add", start, mib * MIB);
+		end();
+		begin(1, "hot-remove %lu%s", mib, when);
+		must_hotplug("remove", start, mib * MIB);
+		end();
+	}
+}
+
 static void bench_memory(char **sizes)
 {
-	struct range unused;
-	int err, round;
+	module_load("modules/hotplug_range.ko");
+	for (; *sizes; sizes++)
+		bench_range(unused_ram().start, strtoul(*sizes, NULL, 10), "");
+	module_unload("hotplug_range");
+}
+
+/* Those that are there have come one by one, so that each has a range of its own in iomem. */
+static void bench_online(unsigned int blocks)
+{
+	unsigned long start, end, at, block = block_size();
+	char when[32];
 
 	module_load("modules/hotplug_range.ko");
-	unused = unused_ram();
-	for (; *sizes; sizes++) {
-		unsigned long mib = strtoul(*sizes, NULL, 10);
-
-		for (round = 0; round < 2; round++) {
-			counted = round > 0;
-			begin(1, "hot-add %lu", mib);
-			err = hotplug("add", unused.start, mib * MIB);
-			end();
-			if (err)
-				die("add %lu MiB: %s", mib, strerror(err));
-			begin(1, "hot-remove %lu", mib);
-			err = hotplug("remove", unused.start, mib * MIB);
-			end();
-			if (err)
-				die("remove %lu MiB: %s", mib, strerror(err));
-		}
-	}
+	start = unused_ram().start;
+	end = start + blocks * block;
+	for (at = start; at < end; at += block)
+		must_hotplug("add", at, block);
+	snprintf(when, sizeof(when), " beside %u", blocks);
+	bench_range(end, block / MIB, when);
+	for (at = start; at < end; at += block)
+		must_hotplug("remove", at, block);
 	module_unload("hotplug_range");
+}
+
+/*
+ * A process that adds or removes blocks of its own, each time that the name of the operation
+ * is written to the file that this returns. It answers with an errno or 0.
+ */
+static int start_adder(unsigned long start, int answers)
+{
+	unsigned long block = block_size();
+	const char *operation;
+	int files[2], err, i;
+	pid_t child;
+
+	if (pipe(files))
+		die("pipe: %s", strerror(errno));
+	child = fork();
+	if (child < 0)
+		die("fork: %s", strerror(errno));
+	if (child) {
+		close(files[0]);
+		return files[1];
+	}
+
+	close(files[1]);
+	while (read(files[0], &operation, sizeof(operation)) == sizeof(operation)) {
+		for (i = 0, err = 0; i < ADDER_BLOCKS && !err; i++)
+			err = hotplug(operation, start + i * block, block);
+		if (write(answers, &err, sizeof(err)) != sizeof(err))
+			break;
+	}
+	_exit(0);
+}
+
+static void adders_do(const char *operation, const int *adders, unsigned int nr, int answers)
+{
+	unsigned int i;
+	int err;
+
+	begin(nr * ADDER_BLOCKS, "hot-%s by %u", operation, nr);
+	for (i = 0; i < nr; i++) {
+		if (write(adders[i], &operation, sizeof(operation)) != sizeof(operation))
+			die("tell an adder: %s", strerror(errno));
+	}
+	for (i = 0; i < nr; i++) {
+		if (read(answers, &err, sizeof(err)) != sizeof(err))
+			die("an adder does not answer");
+		if (err)
+			die("%s a block, one of %u adders: %s", operation, nr, strerror(err));
+	}
+	end();
+}
+
+/*
+ * All run on one hart, and take turns: a hart of its own would spin while another process
+ * has the lock, and how long depends on luck. They are older than the memory: pages that
+ * they had in it would have to move.
+ */
+static void bench_adders(unsigned int nr)
+{
+	unsigned long start, size = ADDER_BLOCKS * block_size();
+	int adders[MAX_ADDERS], answers[2];
+	unsigned int i, round;
+
+	if (nr > MAX_ADDERS || pipe(answers))
+		die("%u adders cannot be had", nr);
+	module_load("modules/hotplug_range.ko");
+	start = unused_ram().start;
+	for (i = 0; i < nr; i++)
+		adders[i] = start_adder(start + i * size, answers[1]);
+	for (round = 0; round < 2; round++) {
+		counted = round > 0;
+		adders_do("add", adders, nr, answers[0]);
+		adders_do("remove", adders, nr, answers[0]);
+	}
+	for (i = 0; i < nr; i++)
+		close(adders[i]);
+	while (wait(NULL) > 0)
+		;
+	module_unload("hotplug_range");
+}
+
+/*
+ * The host gives the guest so much more than it was booted with. MemTotal is the last to
+ * change when memory comes, its range when it goes.
+ */
+static void become(unsigned long total, unsigned long size)
+{
+	struct ranges hot;
+	int tenths;
+
+	printf("resize %lu\n", size);
+	for (tenths = 0; tenths < 10 * RESIZE_LIMIT; tenths++) {
+		hot = hot_ranges();
+		if (ranges_size(&hot) == size && meminfo_bytes("MemTotal") == total + size)
+			return;
+		usleep(100000);
+	}
+	die("not %lu MiB larger in %d s", size / MIB, RESIZE_LIMIT);
+}
+
+static void bench_resize(unsigned long mib)
+{
+	unsigned long total = meminfo_bytes("MemTotal");
+	int round;
+
+	for (round = 0; round < 2; round++) {
+		counted = round > 0;
+		begin(1, "grow %lu", mib);
+		become(total, mib * MIB);
+		end();
+		begin(1, "shrink %lu", mib);
+		become(total, 0);
+		end();
+	}
 }
 
 static void bench_fork(void)
@@ -536,6 +679,12 @@ int main(int argc, char **argv)
 		bench_pieces(strtoul(argv[0], NULL, 10), argv + 1);
 	else if (!strcmp(what, "memory"))
 		bench_memory(argv);
+	else if (!strcmp(what, "online"))
+		bench_online(number(argv[0]));
+	else if (!strcmp(what, "adders"))
+		bench_adders(number(argv[0]));
+	else if (!strcmp(what, "resize"))
+		bench_resize(number(argv[0]));
 	else if (!strcmp(what, "fork"))
 		bench_fork();
 	else if (!strcmp(what, "trace") && number(argv[0]) && number(argv[1]))
