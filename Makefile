@@ -45,6 +45,7 @@ help:
 	@echo 'make check       check-sources, then check-commits'
 	@echo 'make check-sources  checkpatch, kernel-doc, Sphinx, sparse and lint over the series and the scripts'
 	@echo 'make check-commits  each commit builds, boots and loads a module; resumes where it was interrupted'
+	@echo 'make check-topics  each topic alone, with what it needs, builds, boots and loads a module'
 	@echo 'make drift       apply the series to every 6.1.y that Debian offers, compile what it touches'
 	@echo 'make check-arch  compile the series for other architectures, boot x86_64 and arm64'
 	@echo 'make check-configs  compile what the series touches in the configurations of RISC-V that lack something'
@@ -140,12 +141,12 @@ check: check-sources check-commits
 check-sources: tree
 	@scripts/check_sources
 
-check-commits: tree
+check-commits check-topics: tree
 	@scripts/setup x86_64
 	@scripts/fetch $(PARTS_64)
 	@scripts/build rv64
 	@scripts/initramfs build/out/rv64
-	@scripts/check_commits
+	@scripts/check_commits $(if $(filter check-topics,$@),--topics $(TOPIC))
 
 drift: tree
 	@scripts/drift
@@ -163,4 +164,4 @@ check-arch: tree
 clean:
 	@rm -rf build/out build/base build/bench build/commits build/drift build/guest build/initramfs-* build/modules-* build/log build/series build/deb build/debian
 
-.PHONY: help setup parts tree refresh series kernel qemu run test test-all soak fuzz deb debian bench check check-sources check-commits drift check-configs check-arch clean
+.PHONY: help setup parts tree refresh series kernel qemu run test test-all soak fuzz deb debian bench check check-sources check-commits check-topics drift check-configs check-arch clean
