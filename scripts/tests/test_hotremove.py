@@ -106,10 +106,6 @@ def test_poison(boot):
     run_till_gone(boot, "hotremove poison", Devices(boot.guest, "128M"))
 
 
-def test_policies(boot):
-    run(boot, "hotremove policies", Devices(boot.guest, "256M"))
-
-
 def test_kinds_move(boot):
     # A kernel that does not have it skips what needs it.
     boot.guest.run("modprobe zram")
@@ -118,6 +114,11 @@ def test_kinds_move(boot):
 
 def test_kinds_huge(boot):
     run_till_gone(boot, "kinds huge", Devices(boot.guest, "128M"))
+
+
+# The last: memory in zone Normal stays.
+def test_policies(boot):
+    run(boot, "hotremove policies", Devices(boot.guest, "256M"))
 
 
 # Zone Normal: what is tested is in a node of its own, where nothing else of the kernel comes.
