@@ -591,7 +591,7 @@ def test_drift(project, tmp_path):
     assert table[1].split() == ["6.1.1-1", "6.1.2-3", "6.1.3-1", "6.1.4-1", "6.1.10-1", "patch"]
     assert table[2].split() == ["clean", "offset", "fuzz", "clean", "conflict", "two/kernel-change-two-places.patch"]
     assert table[3].split()[:5] == ["compiles", "compiles", "compiles", "fails", "fails"]
-    assert "2 of 3 patches are clean on all" in table[4]
+    assert "3 of 4 patches are clean on all" in table[4]
     assert "6.1.3-1: two/kernel-change-two-places.patch: fuzz: kernel/fork.c at line 40\n" in done.stdout
     assert "6.1.10-1: two/kernel-change-two-places.patch: conflict: hunk 2 of kernel/fork.c\n" in done.stdout
     assert "6.1.4-1: kernel/fork.c: error: " in done.stdout
