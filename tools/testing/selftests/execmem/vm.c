@@ -36,23 +36,19 @@
  *   a2		where to report
  *   a3		bytes of a page
  */
-asm(".pushsection .rodata\n"
-    "	.balign 4\n"
-    "vm_code:\n"
-    "1:	mv	t0, a0\n"
-    "	li	t2, 0\n"
-    "2:	ld	t1, 0(t0)\n"
-    "	add	t2, t2, t1\n"
-    "	ld	t1, 8(t0)\n"
-    "	addi	t1, t1, 1\n"
-    "	sd	t1, 8(t0)\n"
-    "	add	t0, t0, a3\n"
-    "	bltu	t0, a1, 2b\n"
-    "	sd	t2, 0(a2)\n"
-    "	j	1b\n"
-    "vm_code_end:\n"
-    ".popsection\n");
-extern const char vm_code[], vm_code_end[];
+static const uint32_t vm_code[] = {
+	0x00050293,	/* 1: mv   t0, a0 */
+	0x00000393,	/*    li   t2, 0 */
+	0x0002b303,	/* 2: ld   t1, 0(t0) */
+	0x006383b3,	/*    add  t2, t2, t1 */
+	0x0082b303,	/*    ld   t1, 8(t0) */
+	0x00130313,	/*    addi t1, t1, 1 */
+	0x0062b423,	/*    sd   t1, 8(t0) */
+	0x00d282b3,	/*    add  t0, t0, a3 */
+	0xfeb2e4e3,	/*    bltu t0, a1, 2b */
+	0x00763023,	/*    sd   t2, 0(a2) */
+	0xfd9ff06f,	/*    j    1b */
+};
 
 struct vm {
 	unsigned long *memory;
@@ -119,7 +115,7 @@ static void make_vm(struct vm *vm, int kvm)
 	long size;
 
 	vm->memory = fill(VM_SIZE);
-	memcpy((char *)vm->memory + VM_SIZE - PAGE_SIZE, vm_code, vm_code_end - vm_code);
+	memcpy((char *)vm->memory + VM_SIZE - PAGE_SIZE, vm_code, sizeof(vm_code));
 	region.userspace_addr = (uintptr_t)vm->memory;
 	must_ioctl(fd, KVM_SET_USER_MEMORY_REGION, &region);
 
