@@ -114,6 +114,15 @@ class Project:
     def history(self):
         return git(self.linux, "log", "--format=%T %an <%ae>%n%B", "series")
 
+    def check_inverse(self):
+        """What refresh has written gives the same commits, and these give the same files."""
+        files, history = self.files(), self.history()
+        shutil.rmtree(self.top / "build")
+        self.ok("tree")
+        assert self.history() == history
+        self.ok("refresh")
+        assert self.files() == files
+
 
 SERIES = """# one: what is needed
 one/zero.patch mm/zero.c
@@ -199,12 +208,7 @@ def test_new_and_moved_commits_belong_where_they_are(project):
     assert list(topics(project).items()) == [
         ("kernel-change-two-places.patch", "one"), ("zero.patch", "one"), ("kernel-new.patch", "one"),
         ("first.patch", "two"), ("kernel-quoted-remove-what-is-old-with-a-subject-that-is.patch", "two")]
-    files, history = project.files(), project.history()
-    shutil.rmtree(project.top / "build")
-    project.ok("tree")
-    assert project.history() == history
-    project.ok("refresh")
-    assert project.files() == files
+    project.check_inverse()
 
 
 @pytest.mark.parametrize("what, edit, said", [
@@ -284,13 +288,8 @@ def test_new_files_grow(project):
     first, second, third = ((project.top / f"patches/two/mm-{name}.patch").read_text()
                             for name in ("add-a-file", "change-it", "change-it-again"))
     assert "diff" not in first and "+int line_10, ten;" in second and "+int line_30, thirty;" in third
-    files, history = project.files(), project.history()
-    shutil.rmtree(project.top / "build")
-    project.ok("tree")
-    assert project.history() == history
+    project.check_inverse()
     assert git(project.linux, "show", "series~2:mm/third.c") == LINES.strip()
-    project.ok("refresh")
-    assert project.files() == files
 
 
 def test_edits_of_a_final_form_reach_the_first(project):
@@ -341,12 +340,7 @@ def test_random_histories(project, seed):
                for path, text in contents.items()):
             project.commit(f"kernel: change {number}", contents)
     project.ok("refresh")
-    files, history = project.files(), project.history()
-    shutil.rmtree(project.top / "build")
-    project.ok("tree")
-    assert project.history() == history
-    project.ok("refresh")
-    assert project.files() == files
+    project.check_inverse()
 
 
 def test_refresh_refuses_the_projects_own_paths(project):
@@ -368,11 +362,7 @@ def test_dropped_commit_takes_its_files_along(project):
     project.ok("refresh")
     assert not (project.top / "mm/second.c").exists()
     assert "kernel-change-two-places.patch" not in topics(project) and len(topics(project)) == 3
-    files = project.files()
-    shutil.rmtree(project.top / "build")
-    project.ok("tree")
-    project.ok("refresh")
-    assert project.files() == files
+    project.check_inverse()
 
 
 def test_failing_hunk_is_named_and_nothing_is_touched(project):
