@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -16,25 +17,36 @@ pid_t start(void (*work)(void))
 {
 	pid_t child;
 
+	/* What a child leaves behind when it is stopped becomes our child. */
+	if (prctl(PR_SET_CHILD_SUBREAPER, 1))
+		die("PR_SET_CHILD_SUBREAPER: %s", strerror(errno));
 	fflush(stdout);
 	child = fork();
 	if (!child) {
+		setpgid(0, 0);
 		work();
 		_exit(0);
 	}
 	if (child < 0)
 		die("fork: %s", strerror(errno));
+	/* Whoever of the two comes first */
+	setpgid(child, child);
 	return child;
 }
 
 bool stop(pid_t child)
 {
 	int status;
+	bool worked;
 
-	kill(child, SIGKILL);
+	kill(-child, SIGKILL);
 	if (waitpid(child, &status, 0) != child)
 		die("waitpid: %s", strerror(errno));
-	return WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
+	worked = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
+	/* A child of its vfork() has its memory, and with it the pages of the test. */
+	while (waitpid(-child, &status, 0) > 0)
+		;
+	return worked;
 }
 
 void run_programs(void)

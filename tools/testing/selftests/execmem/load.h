@@ -8,9 +8,12 @@
 
 #define LOAD	(16UL << 20)	/* bytes that use_memory() fills at a time */
 
-/* Run @work in a child. */
+/* Run @work in a child, in a process group of its own. */
 pid_t start(void (*work)(void));
-/* End the child; returns true if it was still at work. */
+/*
+ * End the child and all that it has started, and wait until they are gone, their memory
+ * included; returns true if the child was still at work.
+ */
 bool stop(pid_t child);
 
 /*
