@@ -6,8 +6,8 @@ test.py [--all] [FILE...]: without files, all of them. --all is what `make test-
 tests that `make test` has no time for, and skips.
 
 The guests of one file keep two processors busy: with two files at a time, tests ran into their
-limits. What a file prints comes when it is done; the last lines are how long each took, and the
-sum: "N passed, M failed".
+limits. What a file prints comes when it is done; the last lines are how long each took, what
+has failed, and the sum: "N passed, M failed".
 """
 
 import os
@@ -34,7 +34,7 @@ class Run:
                                         stdin=subprocess.DEVNULL, stdout=self.output, stderr=subprocess.STDOUT)
 
     def end(self):
-        """Print what it said; returns how many have passed, failed and were skipped."""
+        """Print what it said; returns how many have passed, failed and were skipped, and keeps the failures."""
         self.seconds = time.monotonic() - self.start
         self.output.seek(0)
         text = self.output.read()
@@ -45,6 +45,7 @@ class Run:
         if self.process.returncode and not failed:
             print(f"  FAIL  {self.path.name}: pytest ended with {self.process.returncode}\n", flush=True)
             failed = 1
+        self.failures = re.findall(r"^  FAIL  (.*)", text, re.MULTILINE) or ["see above"] * bool(failed)
         return passed, failed, skipped
 
 
@@ -60,7 +61,7 @@ def main():
         if not path.is_file():
             die(f"there is no {path}: give files of scripts/tests, or none")
     environment = {**os.environ, "TEST_ALL": "1" if everything else ""}
-    taken, total = {}, [0, 0, 0]
+    taken, total, failures = {}, [0, 0, 0], []
     progress = Progress("testing")
     for number, path in enumerate(files):
         run = Run(path, environment)
@@ -74,10 +75,13 @@ def main():
             die("interrupted")
         total = [sum(pair) for pair in zip(total, run.end())]
         taken[path.stem] = run.seconds
+        failures += [f"{path.stem}: {line}" for line in run.failures]
     print("Minutes that each file took:")
     for name, seconds in sorted(taken.items(), key=lambda pair: -pair[1]):
         print(f"  {duration(seconds):>6}  {name}")
     passed, failed, skipped = total
+    if failures:
+        print("\nFailed:", *failures, sep="\n  ")
     if skipped:
         print(f"\n{skipped} skipped")
     print(f"\n{passed} passed, {failed} failed")
