@@ -2,15 +2,17 @@
 /*
  * Ask drivers whether their devices may be removed.
  *
- * An orderly removal has two parts. First the drivers are asked: that may take
- * minutes, and holds nothing but the lock of the device that is asked. Then the
- * devices are removed with the rescan/remove lock held, if all still agree.
+ * An orderly removal has two steps. First, every driver is asked with
+ * prepare_remove(). This may take minutes, and holds only the lock of the
+ * device whose driver is asked. Second, if all drivers still agree, the devices
+ * are removed under the rescan/remove lock.
  *
- * %PCI_DEV_ASK is set in a device while a driver is bound that has to be asked and
- * has not agreed, or whose agreement is being cancelled. An agreement is that of the
- * task which asked: others may rely on it, and only that one cancels it. The bit is set
- * for it under the rescan/remove lock, so that whoever removes devices and has
- * found it clear is not overtaken.
+ * %PCI_DEV_ASK is set in a device while its driver must be asked before a
+ * removal: the driver has a prepare_remove(), and has not agreed or its
+ * agreement is being cancelled. An agreement belongs to the task that asked.
+ * Other tasks may remove the device, too, but only the task that asked cancels
+ * the agreement. It sets the bit under the rescan/remove lock. So a task that
+ * holds this lock and finds the bit clear can go on to remove.
  */
 
 #include <linux/device.h>
@@ -23,7 +25,10 @@ static int ask(struct pci_dev *dev)
 {
 	int ret;
 
-	/* Not the lock of a port: to unbind its driver is to wait for this task */
+	/*
+	 * Check before locking: the driver of a port waits for this task when
+	 * it is unbound, with the lock of the port held.
+	 */
 	if (!test_bit(PCI_DEV_ASK, &dev->priv_flags))
 		return 0;
 
@@ -32,7 +37,7 @@ static int ask(struct pci_dev *dev)
 		return ret;
 
 	if (test_bit(PCI_DEV_ASK, &dev->priv_flags)) {
-		/* Awake, as for remove() */
+		/* The device must be powered, as it is for remove() */
 		pm_runtime_get_sync(&dev->dev);
 		ret = dev->driver->prepare_remove(dev);
 		pm_runtime_put(&dev->dev);
@@ -53,17 +58,18 @@ static int ask(struct pci_dev *dev)
 
 /**
  * pci_prepare_remove - ask whether a device may be removed
- * @top: the device; all that is behind it, if it is a bridge, is asked too
+ * @top: the device; if it is a bridge, the devices behind it are asked, too
  *
- * Whoever gets 0 goes on to remove the devices, or calls pci_cancel_remove().
- * Several may ask at the same time.
+ * A caller that gets 0 either removes the devices or calls pci_cancel_remove().
+ * Several tasks may ask at the same time.
  *
- * Context: process context, may sleep for as long as a driver takes. A signal
- * for the current task ends it. The rescan/remove lock must not be held: others
- * are not to wait.
+ * Context: process context; sleeps for as long as the drivers take, or until
+ * the current task has a signal pending. The caller must not hold the
+ * rescan/remove lock: nobody else could add or remove a device meanwhile.
  *
- * Return: 0; %-EINTR after a signal, %-EBUSY if a driver refuses: those that had
- * agreed have been told that their devices stay.
+ * Return: 0 if all agree; %-EINTR after a signal; %-EBUSY if a driver refuses.
+ * In case of an error, the drivers that had agreed have been told that their
+ * devices stay.
  */
 int pci_prepare_remove(struct pci_dev *top)
 {
@@ -86,14 +92,15 @@ int pci_prepare_remove(struct pci_dev *top)
 }
 
 /**
- * pci_remove_agreed - whether nobody has to be asked any more
+ * pci_remove_agreed - whether all drivers agree to a removal
  * @top: as for pci_prepare_remove()
  *
- * Context: process context, with the rescan/remove lock held, under which the
- * devices are removed then.
+ * Context: process context. The caller holds the rescan/remove lock, and keeps
+ * it until it has removed the devices.
  *
- * Return: %false if a device was added or bound since pci_prepare_remove(), or if
- * somebody else, who had asked first, has called pci_cancel_remove().
+ * Return: %true if no driver has to be asked. %false if a device was added or
+ * bound after pci_prepare_remove(), or if another task that had asked before
+ * has cancelled.
  */
 bool pci_remove_agreed(struct pci_dev *top)
 {
@@ -119,7 +126,10 @@ static void cancel(struct pci_dev *dev)
 {
 	device_lock(&dev->dev);
 
-	/* Else it is unbound, or has agreed again, when somebody else asked */
+	/*
+	 * Otherwise the driver was unbound, or has agreed again because another
+	 * task asked
+	 */
 	if (dev->remove_asker == current && test_bit(PCI_DEV_ASK, &dev->priv_flags)) {
 		WRITE_ONCE(dev->remove_asker, NULL);
 		if (dev->driver->cancel_remove && !pci_dev_is_disconnected(dev)) {
@@ -133,11 +143,11 @@ static void cancel(struct pci_dev *dev)
 }
 
 /**
- * pci_cancel_remove - tell those who have agreed that their devices stay
+ * pci_cancel_remove - tell the drivers that have agreed that their devices stay
  * @top: as for pci_prepare_remove()
  *
- * Context: process context, in the task that has called pci_prepare_remove(); may
- * sleep for as long as a driver takes. Takes the rescan/remove lock.
+ * Context: process context, in the task that called pci_prepare_remove().
+ * Sleeps for as long as the drivers take. Takes the rescan/remove lock.
  */
 void pci_cancel_remove(struct pci_dev *top)
 {

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Devices whose memory is System RAM: the kernel depends on it at any time.
+ * Devices whose memory is System RAM.
  *
- * What makes it unreachable for a moment, as a reset does, or for good, as a write
- * to a base address does, takes memory from processes and from the kernel. So user
- * space may do neither, to these devices and to the bridges in front of them.
+ * The kernel and its processes use this memory at any time, so it must always
+ * be reachable. A reset of the device makes it unreachable for a moment, a
+ * write to a base address register for good. User space may do neither, to such
+ * a device and to the bridges in front of it.
  */
 
 #include <linux/export.h>
@@ -14,15 +15,15 @@
 #include "pci.h"
 
 /**
- * pci_set_system_ram - say whether memory of a device is System RAM
+ * pci_set_system_ram - mark a device whose memory is System RAM
  * @dev: the device
- * @is_ram: whether it is
+ * @is_ram: %true to set the mark, %false to clear it
  *
- * While it is, user space can neither reset the device and the bridges in front of
- * it nor write to their configuration space.
+ * While the mark is set, user space can neither reset the device and the
+ * bridges in front of it nor write to their configuration space.
  *
- * Context: any. To be called before the memory is used; what user space has begun
- * before that is not waited for.
+ * Context: any. Set the mark before the memory is used. A reset or write that
+ * user space has begun before is not waited for.
  */
 void pci_set_system_ram(struct pci_dev *dev, bool is_ram)
 {
@@ -36,7 +37,8 @@ EXPORT_SYMBOL_GPL(pci_set_system_ram);
  *
  * Context: process context.
  *
- * Return: whether pci_set_system_ram() says so of the device or of one behind it.
+ * Return: %true if pci_set_system_ram() has marked the device or a device
+ * behind it.
  */
 bool pci_leads_to_system_ram(struct pci_dev *top)
 {
@@ -54,12 +56,14 @@ bool pci_leads_to_system_ram(struct pci_dev *top)
 }
 
 /**
- * pci_user_may_configure - whether user space may write to configuration space
- * @dev: the device that it is of
+ * pci_user_may_configure - whether user space may write to the configuration
+ * space
+ * @dev: the device whose configuration space it is
  *
  * Context: process context.
  *
- * Return: 0, or %-EPERM, with a message, if System RAM depends on it.
+ * Return: 0, or %-EPERM if System RAM depends on the device. The log has a line
+ * then.
  */
 int pci_user_may_configure(struct pci_dev *dev)
 {

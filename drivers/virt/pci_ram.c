@@ -2,24 +2,25 @@
 /*
  * Memory on a PCI device, as System RAM.
  *
- * The device is QEMU's ivshmem-plain, whose BAR 2 is the memory of a backend.
- * Behind a port that can be hot-plugged, it is a memory module for machines
- * that have no slots for any, such as RISC-V's virt: with a port
+ * The device is QEMU's ivshmem-plain. Its BAR 2 is the memory of a backend.
+ * Behind a hot-plug port, the device serves as a memory module for machines
+ * that have no memory slots, such as RISC-V's virt. Start QEMU with a port:
  *
  *   -device pcie-root-port,id=rp0,chassis=1,slot=1,addr=0x10
  *   -append "... pci_ram.devices=00:10.0"
  *
- * the lines
+ * These lines in the monitor then add the memory:
  *
  *   object_add memory-backend-ram,id=m0,size=512M
  *   device_add ivshmem-plain,id=d0,memdev=m0,bus=rp0
  *
- * in the monitor add the memory and "device_del d0" removes it, unless a part of it
- * cannot be taken offline: then all of it stays, and the device with it.
+ * "device_del d0" removes it again. If a part of the memory cannot be taken
+ * offline, all of the memory stays in use, and so does the device.
  *
- * ivshmem was made to share memory between guests. This driver does not: what
- * it finds in BAR 2 belongs to this kernel alone and is overwritten. So it takes
- * only devices that it was told to.
+ * ivshmem was made to share memory between guests. This driver does not share:
+ * BAR 2 belongs to this kernel alone, and its contents are overwritten. So the
+ * driver takes only the devices that the parameter "devices" or driver_override
+ * names.
  */
 
 #include <linux/acpi.h>
@@ -47,15 +48,18 @@
 #define PCI_RAM_BAR		2
 #define PCI_RAM_REVISION	1
 
-/* The time that others wait for at most while a page is held */
-#define PCI_RAM_MAX_ATTEMPT	16	/* seconds */
+/*
+ * The longest attempt to take the memory offline, in seconds: others who add or
+ * remove memory wait meanwhile.
+ */
+#define PCI_RAM_MAX_ATTEMPT	16
 
 static char devices[256];
 static DEFINE_MUTEX(devices_lock);
 
 static int set_devices(const char *text, const struct kernel_param *param)
 {
-	/* What a shell writes ends in a newline */
+	/* echo writes a newline at the end */
 	size_t length = strcspn(text, "\n");
 
 	if (length >= sizeof(devices))
@@ -95,13 +99,13 @@ MODULE_PARM_DESC(patience, "Seconds for each GiB or part of it after which remov
 /**
  * struct pci_ram - the memory of a device
  * @pdev: the device
- * @group: of the blocks of this device, which come and go together
- * @start: physical address
- * @size: bytes
- * @region: of its addresses, in which the memory is added
- * @online_types: how each block was online before it was taken offline
- * @notifier: keeps what is to be removed from coming online
- * @leaves: whether it is to be removed
+ * @group: memory group: all blocks of the device go online and offline together
+ * @start: physical address of the memory
+ * @size: bytes of memory
+ * @region: resource of the memory's addresses, parent of the System RAM
+ * @online_types: for each block, how it was online before it was taken offline
+ * @notifier: refuses to online blocks while @leaves is set
+ * @leaves: whether the memory is being removed
  */
 struct pci_ram {
 	struct pci_dev	*pdev;
@@ -127,7 +131,7 @@ static int pci_ram_notify(struct notifier_block *notifier, unsigned long action,
 	return NOTIFY_OK;
 }
 
-/* 1 if @dev is one of the devices that the administrator has named, or 0. */
+/* Returns 1 if the parameter "devices" names @dev, 0 if not, or an error. */
 static int pci_ram_is_named(struct pci_dev *dev)
 {
 	const char *text = devices;
@@ -142,12 +146,16 @@ static int pci_ram_is_named(struct pci_dev *dev)
 	return ret;
 }
 
+/*
+ * Returns 1 if the administrator has chosen @pdev as memory, 0 if not, or an
+ * error.
+ */
 static int pci_ram_is_wanted(struct pci_dev *pdev)
 {
 	struct pci_dev *dev;
 	int ret = 0;
 
-	/* No other driver may have it then */
+	/* With an override, only this driver can be bound to the device */
 	if (pdev->driver_override)
 		return 1;
 
@@ -161,7 +169,10 @@ static int pci_ram_is_wanted(struct pci_dev *pdev)
 	return ret;
 }
 
-/* Whether whoever removes the device, or one that it is behind, asks before. */
+/*
+ * Whether every hot-plug slot on the path to @pdev calls prepare_remove() of
+ * the drivers before it removes devices.
+ */
 static bool pci_ram_is_asked(struct pci_dev *pdev)
 {
 	struct pci_dev *dev;
@@ -174,18 +185,25 @@ static bool pci_ram_is_asked(struct pci_dev *pdev)
 	return true;
 }
 
-/* Only that part of the address space, and no device, is to be used from here on. */
+/*
+ * Reserve the addresses, and keep user space from everything that could move or
+ * stop the BAR.
+ */
 static int pci_ram_reserve(struct pci_ram *ram)
 {
 	/*
-	 * Neither resource2 of sysfs leads to it nor, where that keeps from System
-	 * RAM at all, /dev/mem, see resource_is_exclusive().
+	 * An exclusive resource cannot be mapped through resource2 in sysfs. It
+	 * cannot be mapped through /dev/mem either if STRICT_DEVMEM is on, see
+	 * resource_is_exclusive().
 	 */
 	ram->region = __request_mem_region(ram->start, ram->size, "pci_ram",
 					   IORESOURCE_EXCLUSIVE | IORESOURCE_SYSRAM);
 	if (!ram->region)
 		return -EBUSY;
-	/* So that the memory can be added in it, as virtio-mem does */
+	/*
+	 * add_memory_driver_managed() needs a parent that is not busy;
+	 * virtio-mem does the same
+	 */
 	ram->region->flags &= ~IORESOURCE_BUSY;
 
 	pci_set_system_ram(ram->pdev, true);
@@ -204,7 +222,10 @@ static int pci_ram_add(struct pci_ram *ram)
 {
 	int ret;
 
-	/* The memory is in use without this driver doing anything for it */
+	/*
+	 * The memory stays in use when nobody calls this driver: keep the
+	 * module loaded
+	 */
 	if (!try_module_get(THIS_MODULE))
 		return -ENODEV;
 
@@ -234,10 +255,10 @@ put_module:
 }
 
 /**
- * struct offline_work - what a thread is to take offline
+ * struct offline_work - order for the thread that takes the memory offline
  * @ram: the memory
- * @done: completed at the end
- * @ret: the result
+ * @done: completed when the thread has ended its work
+ * @ret: result: 0 or a negative error
  */
 struct offline_work {
 	struct pci_ram		*ram;
@@ -250,16 +271,21 @@ static int offline_thread(void *data)
 	struct offline_work *work = data;
 	struct pci_ram *ram = work->ram;
 
-	/* Not SIGKILL: allocations of a task that is being killed may fail */
+	/*
+	 * SIGTERM, as allocations may fail in a task that has received SIGKILL
+	 */
 	allow_signal(SIGTERM);
 	work->ret = offline_memory_range(ram->start, ram->size, ram->online_types);
 	kthread_complete_and_exit(&work->done, 0);
 }
 
 /*
- * Offlining does not give up by itself as long as every page looks movable, only on
- * a signal, so it gets a thread to send one to: when its time is over, or when
- * whoever asks for the removal is interrupted. Returns -EINTR then.
+ * Try to take the memory offline, for @seconds at most.
+ *
+ * offline_pages() retries for ever while every page looks movable. Only a
+ * signal stops it. So it runs in a thread of its own, which gets a signal when
+ * the time is over, when the caller is interrupted, or when the device is gone.
+ * The result is -EINTR then.
  */
 static int pci_ram_offline_for(struct pci_ram *ram, unsigned long seconds)
 {
@@ -276,12 +302,14 @@ static int pci_ram_offline_for(struct pci_ram *ram, unsigned long seconds)
 	get_task_struct(thread);
 	wake_up_process(thread);
 
-	/* Nothing is to be moved out of a device that is gone */
+	/* If the device goes away meanwhile, its pages must not be copied */
 	for (tenths = 10 * seconds; tenths && !done && pci_device_is_present(ram->pdev); tenths--)
 		done = wait_for_completion_interruptible_timeout(&work.done, HZ / 10);
 
 	if (done <= 0) {
-		/* Repeated, as it is lost on a thread that did not run yet */
+		/*
+		 * A thread that has not run yet drops the signal: send it again
+		 */
 		do {
 			send_sig(SIGTERM, thread, 1);
 		} while (!wait_for_completion_timeout(&work.done, HZ));
@@ -292,9 +320,11 @@ static int pci_ram_offline_for(struct pci_ram *ram, unsigned long seconds)
 }
 
 /*
- * All of the memory or nothing. Others wait to add and remove memory while a block
- * is taken offline. So one that takes long is given up and tried again, each time
- * for longer, and the others have their turn between.
+ * Take all of the memory offline, or none of it.
+ *
+ * Nobody else can add or remove memory during an attempt. So the first attempt
+ * lasts one second, and each further one twice as long: between two attempts
+ * others have their turn.
  */
 static int pci_ram_offline(struct pci_ram *ram)
 {
@@ -340,8 +370,8 @@ static int pci_ram_offline(struct pci_ram *ram)
 }
 
 /**
- * struct reonline_work - what a worker is to bring online again
- * @work: its work
+ * struct reonline_work - order for the worker that onlines the memory again
+ * @work: item of the workqueue
  * @ram: the memory
  */
 struct reonline_work {
@@ -360,12 +390,17 @@ static void pci_ram_reonline(struct pci_ram *ram)
 {
 	struct reonline_work work = { .ram = ram };
 
-	/* What it was is lost, and so would be what came to be in it */
+	/*
+	 * The device is gone: whatever is written to its memory would be lost
+	 */
 	if (!pci_device_is_present(ram->pdev))
 		return;
 
 	WRITE_ONCE(ram->leaves, false);
-	/* Not in a task that may have been killed: neither threads nor memory for it */
+	/*
+	 * The current task may have been killed; it could not allocate memory
+	 * or start threads
+	 */
 	INIT_WORK_ONSTACK(&work.work, reonline_worker);
 	schedule_work(&work.work);
 	flush_work(&work.work);
@@ -375,7 +410,9 @@ static void pci_ram_reonline(struct pci_ram *ram)
 
 static void pci_ram_unregister_group(void *data)
 {
-	/* Fails as long as there is memory in it, which is lost then */
+	/*
+	 * Fails if blocks of the group are left, because their memory was lost
+	 */
 	memory_group_unregister((long)data);
 }
 
@@ -406,7 +443,10 @@ static int pci_ram_check(struct pci_dev *pdev, u64 start, u64 size)
 		return -EINVAL;
 	}
 
-	/* ACPI adds and removes devices within lock_device_hotplug() */
+	/*
+	 * ACPI removes devices under lock_device_hotplug(), which removing
+	 * memory takes
+	 */
 	if (has_acpi_companion(&pci_find_host_bridge(pdev->bus)->dev)) {
 		dev_err(&pdev->dev,
 			"memory at %#llx, %llu MiB, not added: ACPI may remove its host bridge, and would wait for itself\n",
@@ -439,8 +479,9 @@ static int pci_ram_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	int ret;
 
 	/*
-	 * driver_override can name any device. Of the ivshmem devices, those with
-	 * interrupts are for sharing.
+	 * driver_override can name any device, so check the ID again. An
+	 * ivshmem device with MSI-X is an ivshmem-doorbell, which shares memory
+	 * between guests.
 	 */
 	if (!pci_match_id(pci_ram_ids, pdev) || pdev->revision != PCI_RAM_REVISION ||
 	    pci_find_capability(pdev, PCI_CAP_ID_MSIX))
@@ -454,7 +495,10 @@ static int pci_ram_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 		return -ENODEV;
 	}
 
-	/* It was the memory of the kernel that is to be dumped */
+	/*
+	 * A crash kernel must not overwrite it: it may be the crashed kernel's
+	 * memory
+	 */
 	if (is_kdump_kernel()) {
 		dev_info(&pdev->dev, "not used as memory: this kernel dumps another one\n");
 		return -ENODEV;
@@ -535,8 +579,10 @@ static void pci_ram_remove(struct pci_dev *pdev)
 	int ret;
 
 	/*
-	 * If nobody has asked, there may be time to save what is in it. Of what is
-	 * lost then a part may stay, and the module with its name.
+	 * If the device is still there, nobody called prepare_remove() and the
+	 * pages can still be moved out of it. Blocks that cannot go offline are
+	 * lost; then the memory is not removed, and the module stays for the
+	 * name of the resource.
 	 */
 	if (pci_device_is_present(pdev))
 		pci_ram_offline(ram);
@@ -552,7 +598,10 @@ static void pci_ram_remove(struct pci_dev *pdev)
 		 ram->size / SZ_1M, ram->start);
 }
 
-/* It would have to keep what is in it, also while it has no power. */
+/*
+ * Suspend could cut the power of the device, and its memory would lose its
+ * contents.
+ */
 static int pci_ram_pm_prepare(struct device *dev)
 {
 	dev_err(dev, "the machine cannot be suspended while this is memory\n");
@@ -571,7 +620,10 @@ static struct pci_driver pci_ram_driver = {
 	.remove		= pci_ram_remove,
 	.prepare_remove	= pci_ram_prepare_remove,
 	.cancel_remove	= pci_ram_cancel_remove,
-	/* To unbind is to take memory away: by unplugging, not by sysfs */
+	/*
+	 * Unbinding in sysfs would take memory away without asking; unplugging
+	 * asks
+	 */
 	.driver.suppress_bind_attrs = true,
 	.driver.pm	= pm_sleep_ptr(&pci_ram_pm_ops),
 };
