@@ -6,29 +6,30 @@
 /**
  * DOC: text alias
  *
- * Kernel text, and all that mm/execmem_cache.c gives away, is read-only, and so
- * is its alias in the direct map. It is written through a second alias, which
- * is in no other page table than that of an mm of its own, in the half of user
- * space. A hart that writes has this mm loaded, with interrupts disabled, for
- * as long as it takes to write to a few pages. Only one hart does so at a time.
- * Thus no other hart can write through the alias, nor can it cache it, and
- * taking it down needs no more than a fence on this hart.
+ * Kernel text is mapped read-only, and so is its alias in the direct map. The
+ * same holds for the memory that mm/execmem_cache.c hands out. Text is written
+ * through a second alias. This alias is in the page table of a separate mm, at
+ * addresses of user space, and in no other page table. The hart that writes
+ * disables interrupts, loads this mm, writes to a few pages, and loads the
+ * previous mm again. One hart at a time does so. So no other hart can write
+ * through the alias or cache its translations, and a fence on this hart is
+ * enough to take the alias down.
  *
- * Translations of the alias have ASID 0, which no process has if there is an
- * ASID allocator: those of the interrupted process stay cached. Without an
- * allocator every process has ASID 0, and init_mm always has it. Then what the
- * hart has cached of the tables of either mm must not be used with those of the
- * other. Fencing one address would not be enough for that, as it orders leaf
- * entries alone.
+ * Translations of the alias have ASID 0. If there is an ASID allocator, no
+ * process has ASID 0, and the translations of the interrupted process stay
+ * cached. Without an allocator every process has ASID 0, and init_mm always has
+ * it. Then entries that this hart has cached from the page table of one mm must
+ * not be used with the other mm. A fence for one address would not be enough,
+ * because it covers leaf entries only.
  *
- * The half of the kernel is the same in all page tables, see pgd_prealloc.c:
- * stack, source and traps work as ever.
+ * The kernel's half is the same in all page tables, see pgd_prealloc.c: the
+ * stack, the source of the copy and traps work as usual.
  *
- * The text that is written may be that of any function of the kernel. Between
+ * The text that is written can belong to any function of the kernel. Between
  * the first store and the fence.i, this hart may fetch a mixture of old and new
- * instructions from it. For as long, it executes text_alias_write_pages() only,
- * which calls nothing: the function tracer, kprobes and sanitizers stay out of
- * it. That is also why the lock is an arch_spinlock_t.
+ * instructions. So in between it executes text_alias_write_pages() only. That
+ * function calls no other, and the function tracer, kprobes and sanitizers do
+ * not instrument it. The lock is an arch_spinlock_t for the same reason.
  */
 
 #include <linux/cacheflush.h>
@@ -64,7 +65,7 @@
  */
 #define ALIAS_ADDR	PMD_SIZE
 
-/* The page-table entries of the alias, and the satp of its mm */
+/* Page-table entries of the alias, and the value of satp for its mm */
 static pte_t *alias_ptes __ro_after_init;
 static unsigned long alias_satp __ro_after_init;
 /* Held while the alias exists */
@@ -81,8 +82,10 @@ static int __init set_alias_ptes(pte_t *pte, unsigned long addr, void *data)
 /**
  * poking_init - prepare the mm of the alias
  *
- * Context: boot, single hart, after pgtable_cache_init(). Nothing may have to
- * be allocated when there is something to write.
+ * All page tables are allocated here, because text_alias_write() must not
+ * allocate.
+ *
+ * Context: boot, on one hart, after pgtable_cache_init().
  */
 void __init poking_init(void)
 {
@@ -90,7 +93,9 @@ void __init poking_init(void)
 
 	if (!mm)
 		panic("No memory to write to kernel text\n");
-	/* It stays, but nothing points to it: satp has the number of a page */
+	/*
+	 * The mm stays for ever, but only satp refers to it, by a page number
+	 */
 	kmemleak_not_leak(mm);
 
 	alias_satp = virt_to_pfn(mm->pgd) | satp_mode;
@@ -109,16 +114,20 @@ bool text_alias_ready(void)
 	return alias_ptes;
 }
 
-/* Drop what this hart has cached with ASID 0, of all levels of the page table */
+/*
+ * Make this hart forget all entries with ASID 0, of all levels of the page
+ * table
+ */
 static __always_inline void asid_0_fence(void)
 {
 	asm volatile ("sfence.vma x0, %0" : : "r" (0) : "memory");
 }
 
 /*
- * An aligned instruction is written with one store: a hart that executes it
- * meanwhile fetches the old one or the new one. The stores are volatile because
- * the compiler would call memcpy() for a loop of others.
+ * Copy @len bytes. An aligned instruction is written with one store: a hart
+ * that executes it meanwhile fetches either the old or the new one. All stores
+ * are volatile, because the compiler would turn a loop of plain stores into a
+ * call of memcpy().
  */
 static __always_inline void write_alias(void *dst, const void *src, size_t len)
 {
@@ -153,9 +162,10 @@ static __always_inline void write_alias(void *dst, const void *src, size_t len)
 /*
  * Write to the pages of @ptes, from @offset of the first one on.
  *
- * Everything here is inlined, see above. raw_local_irq_save() does not tell the
- * irq tracer, and arch_spin_lock() does not tell lockdep. A page fault at @src,
- * which may be a new mapping, is handled by kernel/entry-lazy-fence.S alone.
+ * This function calls no other, see "text alias" above: raw_local_irq_save()
+ * does not call the irq tracer, and arch_spin_lock() does not call lockdep.
+ * @src may be a new mapping that this hart cannot see yet. The page fault is
+ * then handled in kernel/entry-lazy-fence.S alone.
  */
 static noinstr void text_alias_write_pages(const pte_t *ptes, unsigned int nr,
 					   unsigned int offset, const void *src,
@@ -174,7 +184,7 @@ static noinstr void text_alias_write_pages(const pte_t *ptes, unsigned int nr,
 	asid_0_fence();
 
 	write_alias((void *)ALIAS_ADDR + offset, src, len);
-	/* Before this hart executes anything else, as the unlock below */
+	/* The code below may be what was written: fence before executing it */
 	local_flush_icache_all();
 
 	for (i = 0; i < nr; i++)
@@ -182,8 +192,8 @@ static noinstr void text_alias_write_pages(const pte_t *ptes, unsigned int nr,
 	asid_0_fence();
 	csr_write(CSR_SATP, satp);
 	/*
-	 * Since the last fence this hart may have walked the tables of the alias
-	 * once more, and have cached those that are not leaves.
+	 * After the fence above and before satp was written, this hart may have
+	 * cached non-leaf entries of the alias again.
 	 */
 	if (!(satp & (SATP_ASID_MASK << SATP_ASID_SHIFT)))
 		asid_0_fence();
@@ -203,21 +213,21 @@ static struct page *text_page(unsigned long addr)
 NOKPROBE_SYMBOL(text_page);
 
 /**
- * text_alias_write - write to text, or to other memory of the kernel
- * @dst: in the kernel image, the module window or the vmalloc space
- * @src: what to write
- * @len: bytes to write, any number
+ * text_alias_write - write to text or to other memory of the kernel
+ * @dst: address in the kernel image, the module window or the vmalloc space
+ * @src: bytes to write
+ * @len: number of bytes, without a limit
  *
- * A hart sees it as any other store. This hart has executed a fence.i before it
- * executes anything that may have been written, if @len is at most three pages.
- * To execute it, other harts need a fence.i afterwards. They may see the bytes
- * one by one, unless there are two, four or eight of them and @dst is a multiple
- * of that.
+ * If @len is at most three pages, this hart executes a fence.i before it
+ * executes anything that may have been written. Other harts need a fence.i
+ * before they execute it. If @len is two, four or eight and @dst is a multiple
+ * of @len, other harts see all bytes change at once; else they may see them
+ * change one by one.
  *
  * Context: any, after poking_init().
  *
- * Return: 0; -EFAULT at a page that is not mapped, pages before it may have been
- * written.
+ * Return: 0, or -EFAULT if a page is not mapped. Pages before it may have been
+ * written then.
  */
 int text_alias_write(void *dst, const void *src, size_t len)
 {
@@ -234,7 +244,9 @@ int text_alias_write(void *dst, const void *src, size_t len)
 
 			if (!page)
 				return -EFAULT;
-			/* Not global: that would make it valid in all address spaces */
+			/*
+			 * A global entry would be valid in all address spaces
+			 */
 			ptes[i] = pfn_pte(page_to_pfn(page),
 					  __pgprot(pgprot_val(PAGE_KERNEL) & ~_PAGE_GLOBAL));
 		}
@@ -245,7 +257,10 @@ int text_alias_write(void *dst, const void *src, size_t len)
 		len -= part;
 	}
 
-	/* flush_icache_range() interrupts other harts: they have to see it then */
+	/*
+	 * Before flush_icache_range() interrupts other harts, they must see the
+	 * stores
+	 */
 	smp_mb();
 
 	return 0;
@@ -259,20 +274,23 @@ NOKPROBE_SYMBOL(text_alias_write);
  * @ptr: first address, a multiple of two
  * @size: bytes
  *
- * An instruction of 16 or more zero bits is defined to be illegal.
+ * The architecture defines an instruction of 16 zero bits as illegal.
  */
 void execmem_arch_fill(void *ptr, size_t size)
 {
 	memset(ptr, 0, size);
-	/* flush_icache_range() interrupts other harts: they have to see it then */
+	/*
+	 * Before flush_icache_range() interrupts other harts, they must see the
+	 * stores
+	 */
 	smp_mb();
 }
 
 /**
  * execmem_arch_write - write to memory of the cache
- * @dst: what to write to
- * @src: what to write
- * @size: bytes to write
+ * @dst: address in a block of the cache
+ * @src: bytes to write
+ * @size: number of bytes
  *
  * Return: 0; -EFAULT if @dst is not mapped.
  */
