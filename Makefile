@@ -41,7 +41,7 @@ help:
 	@echo 'make test-all    the same, and what it has no time for: a kernel for one hart, more without the cache'
 	@echo 'make soak        load and unload at random, half an hour on each of two kernels; memory hotplug'
 	@echo 'make fuzz        have libFuzzer choose the operations on the records of executable memory'
-	@echo 'make bench       what executable memory costs, here and in other kernels -> README.md'
+	@echo 'make bench       what executable memory costs, here and in other kernels -> docs/measurements.md'
 	@echo 'make check       check-sources, then check-commits'
 	@echo 'make check-sources  checkpatch, kernel-doc, Sphinx, sparse and lint over the series and the scripts'
 	@echo 'make check-commits  each commit builds, boots and loads a module; resumes where it was interrupted'

@@ -6,8 +6,9 @@ bench.py [KERNEL...], all of them without a name; QUICK=1 in the environment doe
 only with the first three.
 
 Each kernel boots in the same machine with the same programs. scripts/plugin/count.c counts
-what all harts execute, the firmware included, under -icount, so that it repeats. Results go
-to build/bench/, and to README.md if no kernel is named.
+what all harts execute, the firmware included, under -icount, so that it repeats. Results are
+printed and go to build/bench/. Those of all kernels also go to docs/measurements.md, unless
+QUICK=1 is set.
 """
 
 import concurrent.futures
@@ -17,6 +18,7 @@ import re
 import signal
 import subprocess
 import sys
+import textwrap
 from collections import defaultdict
 from pathlib import Path
 from typing import NamedTuple
@@ -29,8 +31,8 @@ from machine import PARTS
 QUICK = os.environ.get("QUICK") == "1"
 OUT = BUILD / "bench"
 PLUGIN = OUT / "count.so"
-PLOT = TOP / "scripts/bench.svg"
-README = TOP / "README.md"
+PLOT = TOP / "docs/bench.svg"
+DOCUMENT = TOP / "docs/measurements.md"
 BEGIN, END = "<!-- made by make bench -->\n", "<!-- end of what make bench made -->\n"
 
 BOOT = "boot"           # a run, and the section of the plugin's that it is for
@@ -54,19 +56,19 @@ class Kernel(NamedTuple):
 
 RV64, ROX0, BASE = BUILD / "out/rv64", "execmem.rox=0", BUILD / "out/base"
 KERNELS = [
-    Kernel("base", "6.1 without the series; the same configuration, but for memory hotplug, which it lacks", BASE),
+    Kernel("base", "6.1 without the series; its configuration differs in memory hotplug, which it lacks", BASE),
     Kernel("rox=0", f"the series with `{ROX0}`", RV64, ROX0, has=("modules", "hotplug")),
     Kernel("rox=1", "the series", RV64, has=("modules", "hotplug", "room")),
     Kernel("no hotplug", "the series, configured without memory hotplug", BUILD / "out/nohotplug",
            has=("modules", "room")),
-    Kernel("6.12", "the source of Debian 13's kernel, in the configuration of rox=1. It has no GOT for modules there:"
-           " those of 5,000 and 20,000 functions do without", BUILD / "out/linux-6.12",
+    Kernel("6.12", "the source of Debian 13's kernel, in the configuration of rox=1. There it has no GOT for modules,"
+           " so the modules of 5,000 and 20,000 functions are built without one", BUILD / "out/linux-6.12",
            has=("modules", "hotplug", "room")),
-    Kernel("Debian 13", "as shipped, in a distribution's configuration: all memory is cleared when it is allocated,"
-           " lists and user copies are checked, and there are the function tracer, security modules, KFENCE and NUMA,"
-           " but not CONFIG_DEBUG_VM. Without modules of ours", BASE,
+    Kernel("Debian 13", "Debian 13's kernel as shipped, in a distribution's configuration. It clears all memory"
+           " that it allocates, and checks lists and user copies. It has the function tracer, security modules, KFENCE"
+           " and NUMA, but not CONFIG_DEBUG_VM. The modules of this project are not measured on it", BASE,
            image=PARTS / "linux-trixie/Image", has=("room",)),
-    Kernel("Debian sid", "the newest; the same", BASE, image=PARTS / "linux-sid/Image", has=()),
+    Kernel("Debian sid", "Debian's newest kernel, also as shipped", BASE, image=PARTS / "linux-sid/Image", has=()),
 ]
 
 
@@ -271,15 +273,15 @@ def rows(results):
     yield row("free memory, bytes", 4, LOAD, figures=("free-bytes",))
     yield "executable memory, bytes", executable_bytes
     yield row("vmalloc space, bytes", 4, LOAD, figures=("vmalloc-bytes",))
-    yield "**More, and larger ones**", None
+    yield "**More programs, and longer ones**, for each", None
     for count, insns in ((10000, 16), (10000, 200), (1000, 4000), (10000, 4000)):
         for work in "load", "unload":
-            yield row(f"instructions to {work} one of {count:,} of {insns:,}, 4 harts", 4,
+            yield row(f"instructions to {work}, {count:,} of {insns:,}, 4 harts", 4,
                       f"bpf-{work} {count} x {insns}")
     yield "**1,000 programs and 20 modules**, called in turn", None
-    yield row("page-table entries executed through", 4, "calls 1000", figures=("leaves_small", "leaves_large"))
-    yield "misses of 1,000 instructions, TLB of 40 entries", misses("full")
-    yield "... TLB of 4 ways of 32 entries", misses("sets")
+    yield row("page-table entries that the calls use", 4, "calls 1000", figures=("leaves_small", "leaves_large"))
+    yield "TLB misses in 1,000 instructions, 40 entries", misses("full")
+    yield "... 4 ways of 32 entries", misses("sets")
     yield "**Instructions for other work**", None
     yield row("kprobe with a slot: arm and disarm, 1 hart", 1, "kprobe-arm 1", "kprobe-disarm 1")
     yield row("... 4 harts", 4, "kprobe-arm 1", "kprobe-disarm 1")
@@ -292,26 +294,26 @@ def rows(results):
         yield row(f"insmod, {size}, 4 harts", 4, f"insmod {module}")
         yield row(f"rmmod, {size}, 4 harts", 4, f"rmmod {module}")
     for count in (5000, 20000):
-        yield row(f"insmod of {count:,} functions, for each, 1 hart", 1, f"insmod {count} functions", scale=1 / count)
+        yield row(f"insmod, {count:,} functions: for each, 1 hart", 1, f"insmod {count} functions", scale=1 / count)
     for mib in (128, 1024, 8192, 65536):
-        yield row(f"hot-add {mib:,} MiB, for 128 MiB", 1, f"hot-add {mib}", scale=128 / mib)
-        yield row(f"hot-remove {mib:,} MiB, for 128 MiB", 1, f"hot-remove {mib}", scale=128 / mib)
+        yield row(f"hot-add {mib:,} MiB, for each 128 MiB", 1, f"hot-add {mib}", scale=128 / mib)
+        yield row(f"hot-remove {mib:,} MiB, for each 128 MiB", 1, f"hot-remove {mib}", scale=128 / mib)
     for what, section in (("128 MiB, with 512 blocks of 128 MiB online", "128 beside 512"),
                           ("by 4 processes at once, for 128 MiB, 1 hart", "by 4")):
         yield row(f"hot-add {what}", 1, f"hot-add {section}")
         yield row(f"hot-remove {what}", 1, f"hot-remove {section}")
     for work in "grow", "shrink":
         for unit, name in ((1024, "1 GiB"), (2, "2 MiB")):
-            yield row(f"{work} by 8,192 MiB with virtio-mem, for {name}", 1, f"{work} 8192", scale=unit / 8192)
+            yield row(f"{work} by 8,192 MiB with virtio-mem, for each {name}", 1, f"{work} 8192", scale=unit / 8192)
     yield row("fork, exit and wait, 1 hart", 1, "fork+exit")
     yield row("... 4 harts", 4, "fork+exit")
     yield row("boot to init, 1 hart", 1, BOOT)
     yield "**Memory**", None
     yield row("free after boot, KiB", 4, BOOT, figures=("MemFree",), scale=1 / 1024)
     yield row("page tables after boot, pages", 4, BOOT, figures=("page-tables",))
-    yield row("... of these empty: preallocated", 4, BOOT, figures=("page-tables-empty",))
+    yield row("... of these empty, because preallocated", 4, BOOT, figures=("page-tables-empty",))
     for steps in (2000, 86400):
-        yield row(f"after {steps:,} random loads and unloads: bytes of programs there", 1, f"trace {steps}",
+        yield row(f"after {steps:,} random loads and unloads: bytes of live programs", 1, f"trace {steps}",
                   figures=("trace-image-bytes",))
         yield row("... executable bytes mapped, for them, kprobes and modules", 1, f"trace {steps}",
                   figures=("mapped-bytes",))
@@ -361,7 +363,8 @@ def plot(results, kernels, name, ylabel, xlabel, points):
 
 def report(results, kernels, whole):
     text = table(results, kernels)
-    notes = "".join(f"- **{kernel.name}**: {kernel.what}.\n" for kernel in kernels)
+    notes = "".join(textwrap.fill(f"- **{kernel.name}**: {kernel.what}.", 120, subsequent_indent="  ") + "\n"
+                    for kernel in kernels)
     print(f"\n{text}\n{notes}")
     for work in "load", "unload":
         for insns in (16, 200, 4000):
@@ -377,17 +380,14 @@ def report(results, kernels, whole):
         return
     plotted = OUT / "load-16.svg"
     if not plotted.exists():
-        die("no kernel could load programs of 16 instructions: README.md stays as it was")
+        die(f"no kernel could load programs of 16 instructions: {DOCUMENT.relative_to(TOP)} stays as it was")
     write_file(PLOT, plotted.read_bytes())
-    readme = README.read_text(encoding="utf-8")
-    head, _, rest = readme.partition(BEGIN)
+    head, _, rest = DOCUMENT.read_text(encoding="utf-8").partition(BEGIN)
     _, found, tail = rest.partition(END)
     if not found:
-        die(f"README.md has no lines '{BEGIN.strip()}' and '{END.strip()}' for the table")
-    how = "\nOf `make bench QUICK=1`.\n" if QUICK else ""
-    write_file(README, f"{head}{BEGIN}{how}\n{text}\n{notes}\n"
-                       f"![Instructions to load a program]({PLOT.relative_to(TOP)})\n"
-                       f"{END}{tail}".encode())
+        die(f"{DOCUMENT.relative_to(TOP)} has no lines '{BEGIN.strip()}' and '{END.strip()}' for the table")
+    write_file(DOCUMENT, f"{head}{BEGIN}\n{text}\n{notes}\n"
+                         f"![Instructions to load a program]({PLOT.name})\n{END}{tail}".encode())
 
 
 def main():
@@ -428,9 +428,9 @@ def main():
             die("interrupted")
     progress.done()
     results.write()
-    report(results, kernels, not names and not failed)
+    report(results, kernels, not (names or failed or QUICK))
     if failed:
-        die(f"{failed} of {len(jobs)} boots failed, see above: README.md stays as it was")
+        die(f"{failed} of {len(jobs)} boots failed, see above: {DOCUMENT.relative_to(TOP)} stays as it was")
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ MADE_OF = ".made-of"    # In a source without git, says what it is
 
 # What is the project's own; every other tracked file belongs to the series.
 OWN_FILES = {"README.md", "Makefile", "MAINTAINERS", "COPYING", "CONTRIBUTING.md", ".gitignore"}
-OWN_DIRS = ("scripts/", "patches/", ".ci/", "build/")
+OWN_DIRS = ("docs/", "scripts/", "patches/", ".ci/", "build/")
 
 DATE = "2026-01-01T00:00:00 +0000"
 NOBODY = "Linux <linux@localhost>"
