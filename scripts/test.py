@@ -2,8 +2,16 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Runs the tests, each file of scripts/tests in a process of its own, one after the other.
 
-test.py [--all] [FILE...]: without files, all of them. --all is what `make test-all` runs:
-tests that `make test` has no time for, and skips.
+test.py [--all] [FILE...]: without files, all of them. The docstring of each file says what its
+tests cover. --all is what `make test-all` runs: tests with the mark test_all, which `make test`
+has no time for, and skips. They are:
+
+- without the cache: all modules, test_bpf, ftracetest, a thousand cycles, a full window of BPF
+  programs; and both tracers with the cache and without, of which `make test` has one each
+- a kernel for one hart; 66 harts; all modules with lockdep and full preemption; test_bpf on 32-bit;
+  hmm-tests with Sv48; virtio-mem with Sv39
+- on the debug kernel: persistent memory, unmapped free pages (debug_pagealloc=on), and processes
+  that are older than what is mapped
 
 The guests of one file keep two processors busy: with two files at a time, tests ran into their
 limits. What a file prints comes when it is done; the last lines are how long each took, what

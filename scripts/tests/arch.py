@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Other architectures: what the series touches compiles, x86_64 and arm64 work.
 
-`make check-arch` runs this; `make test` does not.
-"""
+`make check-arch` runs this; `make test` does not. Both boot and run KUnit, test_bpf.ko, modules, kprobes,
+the dispatcher of BPF programs and a trampoline of the function tracer; x86_64 also without modules."""
 
 import pytest
 

@@ -4,7 +4,12 @@
 Every point that a guest prints and every check of the host's is one. A test
 that reports none of its own is one itself, and so is whatever goes wrong with it.
 pytest's own report is off: the last line of output is "N passed, M failed".
-"""
+
+Any WARNING, BUG, oops, KASAN or lockdep report on a guest's console is a failure.
+
+What no test here can show: QEMU executes what is in memory at that moment, and does not
+remember that an address had no translation. A missing fence.i, or a missing fence after a
+new mapping, therefore does not fail a test."""
 
 import functools
 import os

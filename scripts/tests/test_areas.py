@@ -1,5 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The records of executable memory, mm/execmem_areas.c, in user space."""
+"""The records of executable memory, mm/execmem_areas.c, in user space with AddressSanitizer and
+UndefinedBehaviorSanitizer.
+
+A million random operations run against a model that is an array. Each allocation has to be placed
+where the model places it. The seed is printed. The cost of an allocation and a free may grow only
+with the logarithm of the number of pieces."""
 
 import os
 import re

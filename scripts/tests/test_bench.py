@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What make bench measures with."""
+"""What make bench measures with.
+
+Its plugin counts what the clock under -icount counts, and it reads the page tables as the kernel prints
+them. A block of memory costs as many instructions alone as beside 16 others, with four processes that add
+and remove at once, and with virtio-mem."""
 
 import os
 import re

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Loading and unloading a thousand times leaves nothing behind."""
+"""A thousand load/unload cycles of modules, kprobes and BPF programs leave nothing behind."""
 
 import pytest
 

@@ -1,5 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The kernel that watches (KASAN, lockdep, kmemleak...) has nothing to say about any of it."""
+"""The kernel that watches (KASAN, lockdep, kmemleak, sleep-in-atomic and VM checks) has no complaint.
+
+It runs KUnit and the programs of test_users.py, hot-add and hot-remove with page owners (page_owner=on) on
+two nodes, each of which gets the memory of its own port. Besides:
+
+- Each allocation that loading and unloading of a module, a kprobe and a BPF program makes is refused once.
+  What fails says why, and leaves nothing behind.
+- Each allocation that adding and removing memory makes is refused once. `make test-all` repeats this with
+  free pages unmapped (debug_pagealloc=on), for one allocation in seven.
+- KASAN reports bad accesses to added memory.
+- With several NUMA nodes, text that does not fit behind the kernel's own text is in a 2 MiB page."""
 
 import re
 

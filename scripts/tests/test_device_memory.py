@@ -1,5 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Memory of devices: persistent memory in all the ways it is used, and memory that only a device can access."""
+"""Memory of devices: persistent memory in all the ways it is used, and memory that only a device can access.
+
+Persistent memory is virtio-pmem, with Sv57 and Sv39: with its memory map in RAM or in itself, in 2 MiB and in
+4 KiB pages, under a file system and as a devdax device, read by the kernel through the page tables of a
+process, and by a process that is older. It becomes System RAM in which a process lives, and a device again,
+nine times. Everything comes back.
+
+The kernel's own hmm-tests run on memory that only a device can access, at the end of what vmemmap reaches,
+and on memory that the device shares with the kernel."""
 
 import pytest
 

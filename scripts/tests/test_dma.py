@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A device that addresses 32 bits works with memory that was added above 4 GiB."""
+"""A device that addresses 32 bits works with memory that was added above 4 GiB, through bounce buffers.
+
+The device is an e1000. A program sends pages that are in the added memory."""
 
 import socketserver
 import threading

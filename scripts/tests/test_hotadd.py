@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Memory hot-added from the monitor is accounted and used; bad requests change nothing."""
+"""Memory hot-added from QEMU's monitor is accounted and used: 128 MiB, 512 MiB, 1 GiB and two devices at
+once, with Sv39. Its vmemmap is in 2 MiB pages. Requests that must be refused change nothing."""
 
 import pytest
 

@@ -1,5 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Memory added and removed at will: RAM that "mem=" has kept from the kernel."""
+"""Memory of any range is added and removed without a device: RAM that "mem=" has kept from the kernel.
+
+- A hundred times, after which nothing is lost.
+- While processes fork, exec, load modules and programs, and read files that tell of memory.
+- A lower range after a higher one, and up to the last GiB of Sv39.
+- 64 GiB in one step and in 512 steps: the last block costs as many instructions as the first.
+- With the struct pages in the memory that they describe (memmap_on_memory).
+- What must be refused says why and changes nothing.
+- /proc/kcore has what /proc/iomem has, with added memory and after its removal, and the text of modules."""
 
 import pytest
 

@@ -1,5 +1,23 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Memory on PCI devices is removed, in use or not; where it cannot be, all is as before."""
+"""Memory on PCI devices is removed, in use or not; where it cannot be, all is as before.
+
+- Moved: memory in which a process lives, which does not notice; two devices at once, under load, also if
+  the removal is requested twice at once.
+- Refused: if a page cannot be moved or is held, each way to remove fails, the log says why, and all is as
+  before, another function of the slot included. It succeeds once the page is free. Notifiers refuse, too.
+- Policies: memory that user space brings online, and auto-movable.
+- Kinds of pages (the program "kinds"), under load. Large pages of processes and of shared memory, KSM, swap
+  cache, zram, locked pages and huge pages, used and free, move or leave their pool. Buffers of io_uring have
+  left zone Movable before. Secret pages, page tables and per-CPU memory are never in it. In zone Normal,
+  pinned and secret pages, huge pages of 1 GiB and per-CPU memory are refused; all but the last are no
+  obstacle once they are free. The allocator of per-CPU memory may keep its pages.
+- Gone without notice, a device of one block and one of eight: offline; with pages of a process, large and
+  huge pages, KSM, tmpfs, clean and dirty files; with pages that somebody holds; with a page of the kernel.
+  Owners get an error, all else is intact, and nothing of the memory is allocated again.
+- A virtual machine of KVM lives in the memory.
+- A machine with memory on two devices is saved to a file, and another QEMU goes on with it: the kernel knows
+  the same memory, a process in it notices nothing, and the memory is removed and added again.
+- Slots of SHPC are refused, and the kernel's own mem-on-off-test.sh passes."""
 
 import itertools
 

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A hart whose state is lost while it has nothing to do executes the text written meanwhile."""
+"""A hart that loses its state whenever it is idle executes the text that was written meanwhile.
+
+QEMU has no stale instructions: it cannot show whether the hart has dropped old ones."""
 
 import subprocess
 

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A kernel executes another one while text, kprobes and programs are where the series has them."""
+"""kexec while module text, kprobes and BPF programs are in the cache and behind the kernel's text.
+
+With either system call, the second kernel works on all harts. A crash dump has memory that was added,
+and the kernel that dumps leaves that memory alone."""
 
 import gzip
 import re

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Without loadable modules and compressed instructions, kprobes and BPF still execute memory of their own."""
+"""Without loadable modules and compressed instructions, kprobes and BPF still execute memory of their own.
+
+KUnit, placement, W^X, kprobes, JITed BPF programs and the memory of a BPF dispatcher. 6.1 has no BPF
+trampolines on RISC-V."""
 
 import pytest
 

@@ -1,5 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The memory of a node comes and goes, with a device that is removed, or gone all at once."""
+"""On a machine with two nodes, the memory of the second comes and goes.
+
+It is the node's first memory, or more of it. With each memory policy in use, pages follow their process to
+it. When it goes, processes that used it or were bound to it go on elsewhere. It comes and goes thirty times
+while each hart allocates from it. Of a device that is gone all at once, a process whose page tables were
+there is killed."""
 
 import pytest
 

@@ -1,6 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""In each paging mode: where the kernel and executable memory are mapped, and an older process
-on another hart sees what is mapped later."""
+"""In each paging mode, Sv57, Sv48 and Sv39: where the kernel and executable memory are mapped, and
+an older process on another hart reaches what is mapped later.
+
+The kernel image is mapped outside the linear map. The linear map consists of 2 MiB pages, over the image,
+too. The windows of modules and BPF, and what is loaded there, are within 2 GiB of all of the image.
+
+The process is older than a vmalloc mapping, a module and hot-added memory. What can fail depends on the
+mode: a PGD entry covers 1 GiB with Sv39, 512 GiB with Sv48 and 256 TiB with Sv57. Only with Sv39 does
+hot-added memory need a new one."""
 
 import pytest
 

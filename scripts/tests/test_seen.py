@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Statistics, tracepoints, and the program that shows them: tools/vm/execmem."""
+"""Statistics, tracepoints, and the program that shows them: tools/vm/execmem.
+
+They count exactly what is loaded and unloaded, refused allocations included. The program draws the
+statistics, follows the tracepoints without disturbing others who use them, and leaves the terminal as it
+was. When memory is short, the block of the cache that nobody uses is freed."""
 
 import re
 import time

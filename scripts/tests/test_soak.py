@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Eight processes load and unload everything at once, and nothing is left."""
+"""Eight processes load and unload modules, kprobes and BPF programs at random; the statistics are as before.
+
+A minute in `make test`. `make soak` takes half an hour on each of two kernels, then adds and removes memory
+on the kernel that watches, for a sixth of that time with Sv39 and with Sv57, while others use the memory."""
 
 import os
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The kernel's own suites of what the series touches still pass."""
+"""The kernel's own suites of what the series touches still pass: test_bpf.ko, test_vmalloc.ko and the
+kprobe cases of ftracetest. The kprobes KUnit suite runs in test_users.py."""
 
 import re
 

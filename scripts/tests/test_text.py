@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""While kernel text is written, nothing is executed that the tracer or kprobes may have put their hands on."""
+"""The writer of kernel text calls nothing that the tracer may patch or a kprobe may be on."""
 
 import re
 import subprocess

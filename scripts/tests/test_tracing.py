@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""With a tracer on, text and what is in it come and go as without."""
+"""With the function tracer or the graph tracer on, text comes and goes as without.
+
+Modules with traced functions come and go, probes are hit, and a hart goes offline and comes back. A uprobe
+in a program is hit."""
 
 import struct
 

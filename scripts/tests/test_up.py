@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A kernel for one hart, without compressed instructions and memory hotplug."""
+"""A kernel for one hart, without compressed instructions and memory hotplug, with the function tracer."""
 
 import pytest
 

@@ -1,5 +1,25 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The users of executable memory: where they are, and that they still work."""
+"""The users of executable memory, with the ROX cache and with execmem.rox=0.
+
+- KUnit: ranges, inheritance, fallback, alignment, exhaustion, tables that must be refused, and what
+  execmem_free() must not free.
+- Placement and protection of module text and data, kprobe slots and BPF images, read from the kernel's
+  page-table dump.
+- W^X: dump after dump, while modules, kprobes and programs come and go, no page of the kernel is
+  writable and executable. Memory of the cache is not writable through the direct map either.
+- Modules: static keys, locks, static calls, per-CPU data, exception tables, warnings, a tracepoint with
+  a BPF program on it, exports, and instructions that the kernel replaces because the CPU has Svpbmt,
+  in init text and afterwards.
+- CPU hotplug: a hart that comes online executes the text that was written while it was offline.
+- BPF: subprograms, tail calls, faulting loads, constant blinding, branches over more than 1 MiB, and a
+  random start whatever the length. Stack traces name programs. Nobody can probe a program, nor the
+  memory of one that was freed.
+- Kprobes: one comes and goes a hundred times while three harts execute its address; all instructions of
+  a function are probed at once. A probe whose text is gone does not disturb the text that is there now,
+  not even an ebreak. The trap entry, the callers of the tracers and the writer of text cannot be probed.
+  No task is preempted between a probe's handler and the probed instruction.
+- Blocks of 4 KiB pages (nohugevmalloc), rodata=off, 66 harts, and a full BPF window, in which modules
+  and kprobes still load."""
 
 import pytest
 

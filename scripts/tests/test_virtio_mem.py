@@ -1,5 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A guest with virtio-mem grows and shrinks while it works; requests that cannot be met change nothing."""
+"""A guest with virtio-mem grows and shrinks while it works; requests that cannot be met change nothing.
+
+- From 512 MiB to 8 GiB, to 3.5 GiB and to 512 MiB, twice, while processes fill, share and verify memory.
+  Their data is intact, blocks and page tables come and go, and in the end all is as it was.
+- The same with large device blocks, and with memory from boot on. QEMU refuses impossible sizes.
+- Huge pages of hugetlb are moved, used or not. Without room for them, they and their pool stay as they are,
+  and so does their memory, until they are freed.
+- Unplugged memory is not read: QEMU has memory for exactly what is plugged, whatever root reads of
+  /proc/kcore and /dev/mem.
+- A machine with virtio-mem is saved to a file, and another QEMU goes on with it."""
 
 import os
 import pathlib
