@@ -4,12 +4,18 @@ an older process on another hart reaches what is mapped later.
 
 The kernel image is mapped outside the linear map. The linear map consists of 2 MiB pages, over the image,
 too. The windows of modules and BPF, and what is loaded there, are within 2 GiB of all of the image.
+ioremap() maps with pages of 2 MiB, too.
 
 The process is older than a vmalloc mapping, a module and hot-added memory. What can fail depends on the
 mode: a PGD entry covers 1 GiB with Sv39, 512 GiB with Sv48 and 256 TiB with Sv57. Only with Sv39 does
 hot-added memory need a new one."""
 
 import pytest
+
+import pagetable
+
+# Of the "virt" machine: the configuration space of PCI, which the kernel maps with ioremap()
+ECAM = range(0x30000000, 0x40000000)
 
 
 @pytest.mark.parametrize("mode", ["sv57", "sv48", "sv39"])
@@ -19,6 +25,9 @@ def test_pgd(report, start, mode):
                  mmu=mode, ports=1, append="kfence.sample_interval=0")
     found = boot.guest.output("grep -m 1 mmu /proc/cpuinfo").split()[-1]
     report.check(found == mode, f"the kernel pages with {mode.capitalize()}", found)
+    sizes = {size for _, size, entry in pagetable.leaves(boot.guest.monitor, 1 << 63)
+             if (entry >> 10 & pagetable.PPN) * pagetable.PAGE in ECAM}
+    report.check(sizes == {2 << 20}, "what ioremap() maps is in pages of 2 MiB", sizes)
     boot.suite("mapping", 60)
     boot.suite("placement", 60)
     boot.suite("programs", 60)

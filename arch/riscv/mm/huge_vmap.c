@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Large pages in the vmalloc space and the module window.
+ * Large pages in the vmalloc space.
  *
  * Generic code (mm/vmalloc.c) asks for them where address, size and alignment
  * allow. Making an entry valid needs no TLB flush here: flush_cache_vmap()
