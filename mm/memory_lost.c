@@ -18,7 +18,6 @@
 #include <linux/memory.h>
 #include <linux/memory_hotplug.h>
 #include <linux/mm.h>
-#include <linux/oom.h>
 #include <linux/page-isolation.h>
 #include <linux/pagemap.h>
 #include <linux/pgtable.h>
@@ -358,9 +357,24 @@ out:
 	mmap_write_unlock(mm);
 }
 
+/* The address space of a process, whose first thread may have ended */
+static struct mm_struct *get_process_mm(struct task_struct *process)
+{
+	struct mm_struct *mm = NULL;
+	struct task_struct *thread;
+
+	for_each_thread(process, thread) {
+		mm = get_task_mm(thread);
+		if (mm)
+			break;
+	}
+
+	return mm;
+}
+
 static void lose_tables(u64 start, u64 size)
 {
-	struct task_struct *task;
+	struct task_struct *process;
 	struct mm_struct *mm;
 	struct pid *pid;
 	int nr;
@@ -371,16 +385,9 @@ static void lose_tables(u64 start, u64 size)
 		pid = find_ge_pid(nr, &init_pid_ns);
 		if (pid) {
 			nr = pid_nr(pid);
-			task = pid_task(pid, PIDTYPE_TGID);
-			if (task && !(task->flags & PF_KTHREAD))
-				task = find_lock_task_mm(task);
-			else
-				task = NULL;
-			if (task) {
-				mm = task->mm;
-				mmget(mm);
-				task_unlock(task);
-			}
+			process = pid_task(pid, PIDTYPE_TGID);
+			if (process)
+				mm = get_process_mm(process);
 		}
 		rcu_read_unlock();
 		if (!pid)
