@@ -10,13 +10,17 @@
 #if defined(CONFIG_MMU) && defined(CONFIG_64BIT)
 
 /*
- * For each CPU, how many of the announced mappings its hart has fenced for. Each
- * has a cache line of its own: every trap from the kernel reads it, and would
- * have to fetch the line again after another CPU has written to it. A per-CPU
- * variable takes four more instructions to find.
+ * lazy_fence_made counts the new mappings. lazy_fence_seen has, for each CPU, the
+ * count that its hart has fenced for. Each counter has a cache line of its own:
+ * every trap from the kernel reads two of them, and would have to fetch the line
+ * again after another CPU has written to it. A per-CPU variable takes four more
+ * instructions to find.
  */
 	.pushsection .bss
 	.balign	L1_CACHE_BYTES
+	.globl	lazy_fence_made
+lazy_fence_made:
+	.zero	L1_CACHE_BYTES
 lazy_fence_seen:
 	.zero	NR_CPUS * L1_CACHE_BYTES
 	.popsection

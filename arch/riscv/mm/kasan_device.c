@@ -28,9 +28,9 @@ static void map_early_ptes(pmd_t *pmd, unsigned long addr, unsigned long end)
  * @start: address of the memory in the direct map
  * @size: bytes
  *
- * From boot on there is one wherever there is no memory, but what was added as
- * memory before has taken it away, see kasan_hotplug_prepare(). Of the early
- * tables none has an empty entry, so they are not written to.
+ * From boot on there is one wherever there is no memory, the early shadow. Memory
+ * that was there before has unmapped it, see kasan_hotplug_prepare(): map it again.
+ * The early tables, which are shared, have no empty entry and are not written to.
  *
  * Context: process context, inside mem_hotplug_begin().
  *
@@ -77,7 +77,7 @@ int kasan_add_zero_shadow(void *start, unsigned long size)
  * @start: what kasan_add_zero_shadow() was given
  * @size: bytes
  *
- * Where there is no memory, it may stay. Memory that is added unmaps it.
+ * The early shadow may stay. Memory that is added unmaps it.
  */
 void kasan_remove_zero_shadow(void *start, unsigned long size)
 {

@@ -3,7 +3,9 @@
  * Make room in the KASAN shadow for memory that is added.
  */
 
+#include <linux/init.h>
 #include <linux/kasan.h>
+#include <linux/kernel.h>
 #include <linux/mm.h>
 #include <linux/pgalloc.h>
 #include <linux/pgtable.h>
@@ -31,10 +33,52 @@ static bool is_early_table(const void *table, const void *early)
 	return table == lm_alias(early);
 }
 
+/**
+ * kasan_hotplug_init - give PGD entries of the shadow page tables of their own
+ * @start: address in the direct map of the first memory that may be added
+ * @end: address behind the last
+ *
+ * All PGD entries for memory that is not there point to one common table, which says
+ * "all accessible" and must stay as it is. Give each a copy of it, in which the shadow
+ * of added memory can be mapped: once there are processes, no PGD entry may change.
+ *
+ * Context: boot, single hart, no process yet.
+ *
+ * Return: the number of copies.
+ */
+unsigned int __init kasan_hotplug_init(const void *start, const void *end)
+{
+	const void *early = pgtable_l5_enabled ? (void *)kasan_early_shadow_p4d :
+			    pgtable_l4_enabled ? (void *)kasan_early_shadow_pud :
+						 (void *)kasan_early_shadow_pmd;
+	unsigned long addr = (unsigned long)kasan_mem_to_shadow(start);
+	unsigned long last = (unsigned long)kasan_mem_to_shadow(end);
+	unsigned int nr = 0;
+	unsigned long next;
+
+	for (; addr < last; addr = next) {
+		pgd_t *pgd = pgd_offset_k(addr);
+		struct page *table;
+
+		next = pgd_addr_end(addr, last);
+		if (!is_early_table((void *)pgd_page_vaddr(*pgd), early))
+			continue;
+
+		table = copy_table(early);
+		if (!table)
+			panic("No memory for the page tables of the KASAN shadow\n");
+		set_pgd(pgd, pfn_pgd(page_to_pfn(table), PAGE_TABLE));
+		nr++;
+	}
+	local_flush_tlb_all();
+
+	return nr;
+}
+
 /* The shadow's PMD entry for @addr, in tables that are not shared */
 static pmd_t *private_pmd(unsigned long addr)
 {
-	/* The table behind the PGD entry is private from boot, see pgd_prealloc.c */
+	/* The table behind the PGD entry is private since kasan_hotplug_init() */
 	p4d_t *p4d = p4d_offset(pgd_offset_k(addr), addr);
 	struct page *table;
 	pud_t *pud;

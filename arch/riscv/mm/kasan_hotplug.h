@@ -5,8 +5,14 @@
 #include <linux/types.h>
 
 #ifdef CONFIG_KASAN
+unsigned int kasan_hotplug_init(const void *start, const void *end);
 int kasan_hotplug_prepare(const void *start, size_t size);
 #else
+static inline unsigned int kasan_hotplug_init(const void *start, const void *end)
+{
+	return 0;
+}
+
 static inline int kasan_hotplug_prepare(const void *start, size_t size)
 {
 	return 0;

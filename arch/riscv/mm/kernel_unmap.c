@@ -53,7 +53,7 @@ static void collect_memory(struct unmap *unmap, struct page *page,
 	if (!unmap->free)
 		return;
 
-	/* It goes away with the device that it is on: only count it */
+	/* The memory of an altmap is only counted: the page allocator never had it */
 	if (unmap->altmap)
 		vmem_altmap_free(unmap->altmap, 1UL << order);
 	else

@@ -18,17 +18,16 @@
 #include "kernel_unmap.h"
 
 /*
- * Sv57 has a direct map of 31 PiB, with 126 page tables behind its PGD entries.
- * This is as much as x86-64 can have with its five levels.
+ * Sv57 has room for 31 PiB in the direct map, with 126 PGD entries. 4 PiB take 16
+ * of them, and are as much as x86-64 can have with its five levels.
  */
 #define MAX_MAPPABLE	(4ULL << 50)
 
 /**
  * arch_get_mappable_range - the physical addresses that memory may have
  *
- * What the direct map can hold, within reason. For this range, and no other, the
- * page tables behind the PGD entries of the direct map, of vmemmap and of the KASAN
- * shadow are preallocated, see pgd_prealloc.c.
+ * What the direct map can hold, within reason. The PGD entries for this range, and
+ * for no other, are preallocated, see pgd_prealloc.c.
  *
  * Return: the range, both ends included.
  */
@@ -89,9 +88,9 @@ static int direct_map_add(phys_addr_t start, phys_addr_t end, pgprot_t prot)
 }
 
 /*
- * A machine that boots with all of its memory below 4 GiB has no bounce buffers.
- * With memory above, devices that address 32 bits need them. As many as there are in
- * one piece: it is late to find more.
+ * A machine that boots with all of its memory below 4 GiB has no bounce buffers. With
+ * memory above, devices that address 32 bits need them. They have to be in one piece:
+ * take the largest that the page allocator has.
  */
 static void add_bounce_buffers(phys_addr_t end)
 {
@@ -124,7 +123,7 @@ int arch_add_memory(int nid, u64 start, u64 size, struct mhp_params *params)
 	if (!IS_ALIGNED(start | size, PMD_SIZE))
 		return -EINVAL;
 
-	/* Nobody maps a shadow of its own for device memory */
+	/* Device memory never goes online: its shadow stays that of boot */
 	if (!params->pgmap) {
 		ret = kasan_hotplug_prepare(__va(start), size);
 		if (ret)

@@ -50,7 +50,7 @@ static int __meminit __vmemmap_populate(unsigned long start, unsigned long end,
 			return -ENOMEM;
 		pmd = pmd_offset(pud, addr);
 
-		if (!pmd_none(*pmd) && pmd_leaf(*pmd))
+		if (pmd_leaf(*pmd))
 			continue;
 
 		/*

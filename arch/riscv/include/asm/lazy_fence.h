@@ -8,11 +8,11 @@
  * right away, but most harts will never touch most new mappings, and
  * interrupting them costs far more than the mapping.
  *
- * Instead the mappings are counted, and so is, for each hart, what it has seen
- * of them. A hart that traps in the kernel while it is behind executes one
- * sfence.vma and is up to date (see kernel/entry-lazy-fence.S). If what made it
- * trap is a page fault on a kernel address, the access is repeated; should that
- * fault again, the hart is not behind any more and the fault is a real one.
+ * Instead the mappings are counted, and each hart remembers the count that it has
+ * fenced for. A hart that traps in the kernel while it is behind executes one
+ * sfence.vma and is up to date (see kernel/entry-lazy-fence.S). If the trap is a
+ * page fault on a kernel address, the access is repeated; should it fault again,
+ * the hart is not behind any more and the fault is a real one.
  *
  * This is for mappings where there was none before. Taking permissions away,
  * or changing what is mapped, needs a TLB flush as ever.
