@@ -552,9 +552,11 @@ def version_of(base):
 # --- the series on a base ----------------------------------------------------
 
 def apply_series(base, entries):
-    """Makes the commits of the series on a base, one after the other: the entry, how its
-    patch applied, and the commit. One that follows a conflict lacks what did not fit."""
-    head, index, first = base, Index(base), first_forms(entries)
+    """Makes the commits of the series, or of some of its topics, on a base, one after the other:
+    the entry, how its patch applied, and the commit. One that follows a conflict lacks what did
+    not fit."""
+    # A topic that is left out may change a new file, too
+    head, index, first = base, Index(base), first_forms(read_series())
     for entry in entries:
         patch = Patch.parse(PATCHES / entry.patch_name)
         applied = index.apply(patch)

@@ -517,6 +517,24 @@ def test_export_of_a_topic(project, tmp_path):
     assert "there is no topic four (there is: one two three)" in project.refused("export", TOPIC="four")
 
 
+def test_export_without_a_topic_that_changes_a_new_file(project, tmp_path):
+    """A topic has the form that a new file enters with, and not what a topic that is left out makes of it."""
+    series = project.top / "patches/series"
+    (project.top / "patches/three").mkdir()
+    (project.top / "patches/three/x.patch").write_text("From: A <a@example.org>\nSubject: x\n\n---\n\n")
+    (project.top / "patches/three/cover-letter.txt").write_text("Subject three\n\nIt makes one larger.\n")
+    (project.top / "mm/third.c").write_text("int third;\n")
+    series.write_text(series.read_text() + "\n# three (needs one): another thing\nthree/x.patch mm/third.c\n")
+    project.ok("tree")
+    project.commit("zero: grow", {"mm/zero.c": "int zero, larger;\n"})
+    project.ok("refresh")
+    project.ok("export", TOPIC="two")
+    (_, *one), (_, *two) = exported(project)
+    target = make_repository(project.kernel, tmp_path / "target")
+    git(target, "am", "--quiet", *one, *two)
+    assert (target / "mm/zero.c").read_text() == "int zero;\n"
+
+
 def test_export_onto_a_tree_with_local_commits(project, tmp_path):
     """What `make series LINUX=/path` does: the user's commits stay below the series."""
     mine = make_repository(project.kernel, tmp_path / "mine")
