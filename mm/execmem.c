@@ -72,7 +72,10 @@ const char * const execmem_type_names[EXECMEM_TYPE_MAX] = {
 	[EXECMEM_BPF]		= "bpf",
 };
 
-/* Protects the records and the counters; nothing is allocated under it */
+/*
+ * Protects the records and the counters. Nothing is allocated, mapped or
+ * unmapped under it.
+ */
 DEFINE_MUTEX(execmem_mutex);
 struct execmem_areas execmem_areas;
 struct execmem_stats execmem_stats[EXECMEM_TYPE_MAX + 1];
@@ -286,23 +289,35 @@ static void *execmem_vmalloc(const struct execmem_range *range, size_t size,
 	return kasan_reset_tag(ptr);
 }
 
-/* Allocate memory outside the cache and record it in @area. Takes execmem_mutex and keeps it */
+/* Allocate memory outside the cache, and say in @area where it is */
 static struct execmem_area *execmem_take(const struct execmem_range *range,
-					 size_t size, const void *caller,
 					 struct execmem_area *area)
 {
-	void *ptr = execmem_vmalloc(range, size, caller);
+	void *ptr = execmem_vmalloc(range, area->asked, area->caller);
 
-	mutex_lock(&execmem_mutex);
 	if (!ptr)
 		return NULL;
 
 	area->addr = (unsigned long)ptr;
-	area->used = PAGE_ALIGN(size);
+	area->used = PAGE_ALIGN(area->asked);
 	area->flags = range->flags & EXECMEM_DIRECT_MAP ? EXECMEM_AREA_DIRECT_MAP : 0;
-	execmem_areas_add(&execmem_areas, area);
 
 	return area;
+}
+
+/* Release the memory of an area that is no longer recorded */
+static void execmem_release(struct execmem_area *area)
+{
+	if (area->flags & EXECMEM_AREA_PIECE) {
+		execmem_block_free(area);
+		return;
+	}
+
+	if (area->flags & EXECMEM_AREA_DIRECT_MAP)
+		kfree((void *)area->addr);
+	else
+		vfree((void *)area->addr);
+	kfree(area);
 }
 
 /**
@@ -322,28 +337,32 @@ void *execmem_range_alloc(const struct execmem_range *range,
 			  enum execmem_type type, size_t size,
 			  const void *caller)
 {
-	struct execmem_area *spare, *area = NULL;
+	struct execmem_area *record, *area = NULL;
 	void *ptr = NULL;
 
 	if (!size)
 		return NULL;
 
-	spare = kmalloc(sizeof(*spare), GFP_KERNEL);
+	record = kmalloc(sizeof(*record), GFP_KERNEL);
 	/* kmemleak must not scan it: the address in it would hide a leaked allocation */
-	kmemleak_ignore(spare);
+	kmemleak_ignore(record);
 
-	if (!spare || size > EXECMEM_MAX_SIZE)
-		mutex_lock(&execmem_mutex);
-	else if (range->flags & EXECMEM_ROX_CACHE)
-		area = execmem_cache_take(size, spare);
-	else
-		area = execmem_take(range, size, caller, spare);
+	if (record && size <= EXECMEM_MAX_SIZE) {
+		record->type = type;
+		record->asked = size;
+		record->caller = caller;
+		if (range->flags & EXECMEM_ROX_CACHE)
+			area = execmem_cache_take(record);
+		else
+			area = execmem_take(range, record);
+	}
 
+	mutex_lock(&execmem_mutex);
 	if (area) {
 		ptr = (void *)area->addr;
-		area->type = type;
-		area->asked = size;
-		area->caller = caller;
+		/* A piece of a block is always among the areas, be it free or not */
+		if (!(area->flags & EXECMEM_AREA_PIECE))
+			execmem_areas_add(&execmem_areas, area);
 		execmem_stats_add(&execmem_stats[type], area);
 		execmem_stats_add(&execmem_stats[EXECMEM_TYPE_MAX], area);
 	} else {
@@ -352,11 +371,8 @@ void *execmem_range_alloc(const struct execmem_range *range,
 	}
 	mutex_unlock(&execmem_mutex);
 
-	if (area != spare)
-		kfree(spare);
-	/* A block is not known to kmemleak, so that its pieces can be */
-	if (ptr && range->flags & EXECMEM_ROX_CACHE)
-		kmemleak_alloc(ptr, size, 1, GFP_KERNEL);
+	if (!area)
+		kfree(record);
 	trace_execmem_alloc(type, size, ptr, caller);
 
 	return ptr;
@@ -428,17 +444,12 @@ void execmem_free(void *ptr)
 	execmem_stats_sub(&execmem_stats[area->type], area);
 	execmem_stats_sub(&execmem_stats[EXECMEM_TYPE_MAX], area);
 
-	if (area->flags & EXECMEM_AREA_PIECE) {
-		execmem_cache_give(area);
-		return;
-	}
-
-	execmem_areas_del(&execmem_areas, area);
+	if (area->flags & EXECMEM_AREA_PIECE)
+		area = execmem_cache_give(area);
+	else
+		execmem_areas_del(&execmem_areas, area);
 	mutex_unlock(&execmem_mutex);
 
-	if (area->flags & EXECMEM_AREA_DIRECT_MAP)
-		kfree(ptr);
-	else
-		vfree(ptr);
-	kfree(area);
+	if (area)
+		execmem_release(area);
 }

@@ -11,7 +11,7 @@
  * neighbours; the free ones are in a second, by size, in which the smallest one
  * that is large enough is found. Of several of that size it is the lowest.
  *
- * An allocation takes the front of a free piece. It brings the record that the
+ * An allocation takes the front of a free piece. It brings a record, which the
  * split needs. Giving a piece back needs none: it becomes a free piece itself
  * and swallows its free neighbours, so that freeing cannot fail. No two free
  * pieces of a block ever touch, and a block that nobody uses is one piece, which
@@ -152,15 +152,16 @@ static void add_in_front(struct execmem_areas *areas, struct execmem_area *area,
  * execmem_areas_take - turn the best fitting free piece into an allocation
  * @areas: the set
  * @size: bytes wanted, a multiple of what the sizes of all blocks are multiples of
- * @spare: a record for what the piece has to be split into
+ * @record: says what the allocation is for: its type, caller and bytes asked for
  *
- * Return: the allocation, of exactly @size bytes. It is @spare if the piece was
- * larger; if it had that size, it is its record, and @spare is still the
- * caller's. %NULL if no free piece is large enough.
+ * Return: the allocation, of exactly @size bytes, with what @record says. It is
+ * @record if the piece was larger; if it had that size, it is the piece, and
+ * @record is freed. %NULL if no free piece is large enough: @record is still the
+ * caller's.
  */
 struct execmem_area *execmem_areas_take(struct execmem_areas *areas,
 					unsigned int size,
-					struct execmem_area *spare)
+					struct execmem_area *record)
 {
 	struct execmem_area *piece = best_fit(areas, size);
 
@@ -170,20 +171,24 @@ struct execmem_area *execmem_areas_take(struct execmem_areas *areas,
 	rb_erase(&piece->by_size, &areas->by_size);
 	if (piece->used == size) {
 		piece->flags &= ~EXECMEM_AREA_FREE;
+		piece->type = record->type;
+		piece->caller = record->caller;
+		piece->asked = record->asked;
+		kfree(record);
 		return piece;
 	}
 
-	spare->addr = piece->addr;
-	spare->used = size;
-	spare->flags = piece->flags & ~(EXECMEM_AREA_FREE | EXECMEM_AREA_LAST);
+	record->addr = piece->addr;
+	record->used = size;
+	record->flags = piece->flags & ~(EXECMEM_AREA_FREE | EXECMEM_AREA_LAST);
 
 	piece->addr += size;
 	piece->used -= size;
 	piece->flags &= ~EXECMEM_AREA_FIRST;
 	rb_add(&piece->by_size, &areas->by_size, before_by_size);
-	add_in_front(areas, spare, piece);
+	add_in_front(areas, record, piece);
 
-	return spare;
+	return record;
 }
 
 /* Let @area have all that @next, which comes after it, has */

@@ -90,7 +90,7 @@ struct execmem_area *execmem_areas_find(const struct execmem_areas *areas,
 					const void *ptr);
 struct execmem_area *execmem_areas_take(struct execmem_areas *areas,
 					unsigned int size,
-					struct execmem_area *spare);
+					struct execmem_area *record);
 struct execmem_area *execmem_areas_give(struct execmem_areas *areas,
 					struct execmem_area *area);
 struct execmem_fill execmem_areas_fill(const struct execmem_areas *areas,

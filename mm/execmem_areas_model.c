@@ -90,16 +90,18 @@ static struct execmem_area *new_record(void)
 	return area;
 }
 
-/* Write what an allocation has where a free piece has its place by size */
-static void describe(struct execmem_area *area)
+/* Say what an allocation of @size bytes is for, partly where a free piece has its place by size */
+static void describe(struct execmem_area *area, unsigned long size)
 {
-	area->caller = area;
-	area->asked = area->used - 1;
+	area->type = size / AREAS_MODEL_UNIT;
+	area->caller = (void *)size;
+	area->asked = size - 1;
 }
 
 static bool is_described(const struct execmem_area *area)
 {
-	return area->caller == area && area->asked == area->used - 1;
+	return area->type == (u8)(area->used / AREAS_MODEL_UNIT) &&
+	       area->caller == (void *)(unsigned long)area->used && area->asked == area->used - 1;
 }
 
 static bool is_run(const struct areas_model *model, const struct execmem_area *area,
@@ -133,7 +135,7 @@ static const char *add(struct areas_model *model, unsigned int place,
 		area->flags &= ~EXECMEM_AREA_LAST;
 	execmem_areas_add(&model->areas, area);
 	if (what == AREAS_MODEL_WHOLE)
-		describe(area);
+		describe(area, area->used);
 
 	model->place[place] = what;
 	set_owner(model, &run, what == AREAS_MODEL_WHOLE ? area : NULL);
@@ -172,11 +174,11 @@ static const char *change_place(struct areas_model *model, unsigned int place,
 /* The smallest free run that is large enough, and the lowest of those */
 static const char *take(struct areas_model *model, unsigned int len)
 {
-	struct execmem_area *spare = new_record();
+	struct execmem_area *record = new_record();
 	struct run run = { }, best = { };
 	struct execmem_area *area;
 
-	if (!spare)
+	if (!record)
 		return "there is no memory for a record";
 
 	while (next_run(model, &run)) {
@@ -184,22 +186,22 @@ static const char *take(struct areas_model *model, unsigned int len)
 			best = run;
 	}
 
-	area = execmem_areas_take(&model->areas, len * AREAS_MODEL_UNIT, spare);
-	if (area != spare)
-		kfree(spare);
-	if (!area)
+	describe(record, len * AREAS_MODEL_UNIT);
+	area = execmem_areas_take(&model->areas, len * AREAS_MODEL_UNIT, record);
+	if (!area) {
+		kfree(record);
 		return best.len ? "a piece that is large enough was not taken" : NULL;
+	}
 	if (!best.len)
 		return "a piece was taken where none is large enough";
-	if (best.len > len && area != spare)
+	if (best.len > len && area != record)
 		return "a piece was split without the record for it";
-	if (best.len == len && area == spare)
+	if (best.len == len && area == record)
 		return "a record was used for a piece that was not split";
 
 	best.len = len;
 	if (!is_run(model, area, &best))
 		return "what was taken is not where it fits best";
-	describe(area);
 	set_owner(model, &best, area);
 
 	return NULL;

@@ -56,6 +56,7 @@
 #include <linux/execmem.h>
 #include <linux/init.h>
 #include <linux/kmemleak.h>
+#include <linux/lockdep.h>
 #include <linux/minmax.h>
 #include <linux/mm.h>
 #include <linux/moduleparam.h>
@@ -85,7 +86,7 @@ static unsigned long execmem_tail_end __ro_after_init;
 /* One page of trapping instructions, the source for filling freed pieces */
 static void *execmem_traps __ro_after_init;
 
-/* Held to add a block. Taken before execmem_mutex, and held while memory is allocated */
+/* Held while a block is allocated and added. Taken before execmem_mutex */
 static DEFINE_MUTEX(execmem_grow_mutex);
 
 /*
@@ -184,11 +185,16 @@ static int execmem_block_protect(const struct execmem_area *block)
 	       set_memory_x(block->addr, execmem_nr_pages(block));
 }
 
-/*
- * Its pages have to be as they were when they go. If that is impossible, which
- * takes a page table that cannot be allocated, it is better to lose them.
+/**
+ * execmem_block_free - free a block
+ * @block: a block that is no longer recorded
+ *
+ * The page allocator gets its pages back writable and not executable. If they
+ * cannot be made so, as no page table can be allocated, they are lost.
+ *
+ * Context: process context, may sleep. No lock is held but execmem_grow_mutex.
  */
-static void execmem_block_free(struct execmem_area *block)
+void execmem_block_free(struct execmem_area *block)
 {
 	void *ptr = (void *)block->addr;
 
@@ -238,8 +244,7 @@ static struct execmem_area *execmem_block_alloc(size_t size, bool large)
 	kmemleak_ignore(block);
 
 	ptr = __vmalloc_node_range(size, range->alignment, range->start, range->end,
-				   gfp, PAGE_KERNEL, vm_flags, node,
-				   __builtin_return_address(0));
+				   gfp, PAGE_KERNEL, vm_flags, node, execmem_cache_take);
 	if (!ptr) {
 		kfree(block);
 		return NULL;
@@ -290,78 +295,90 @@ static bool execmem_is_unused(const struct execmem_area *area)
 	return (area->flags & flags) == flags;
 }
 
-static struct execmem_area *execmem_take_piece(size_t size, struct execmem_area *spare)
+/*
+ * If @block has become unused, one unused block may be too many. Return that
+ * one, no longer recorded, for the caller to free without execmem_mutex; NULL if
+ * there is nothing to free.
+ */
+static struct execmem_area *execmem_keep_one(struct execmem_area *block)
 {
-	struct execmem_area *area = execmem_areas_take(&execmem_areas, size, spare);
+	lockdep_assert_held(&execmem_mutex);
 
-	if (execmem_unused && !execmem_is_unused(execmem_unused))
-		execmem_unused = NULL;
+	if (!execmem_is_unused(block))
+		return NULL;
 
-	return area;
-}
-
-/* One of two unused blocks is freed: return it, and keep the better one */
-static struct execmem_area *execmem_keep(struct execmem_area *block)
-{
-	if (block->used != PMD_SIZE)
-		return block;
-
-	if (!execmem_unused || execmem_unused->flags & EXECMEM_AREA_SMALL_PAGES)
+	if (block->used == PMD_SIZE &&
+	    (!execmem_unused || execmem_unused->flags & EXECMEM_AREA_SMALL_PAGES))
 		swap(block, execmem_unused);
+	if (block)
+		execmem_cache_del(block);
 
 	return block;
 }
 
-/* Keep a block that nobody has taken a piece of, or free it: rare, so with the mutex held */
-static void execmem_drop(struct execmem_area *block)
+/* Take a piece of the blocks that there are and, if there is one, of @block */
+static struct execmem_area *execmem_take_piece(size_t size, struct execmem_area *record,
+					       struct execmem_area *block)
 {
-	block = execmem_keep(block);
-	if (!block)
-		return;
+	struct execmem_area *area;
 
-	execmem_cache_del(block);
-	execmem_block_free(block);
+	mutex_lock(&execmem_mutex);
+	if (block)
+		execmem_cache_add(block);
+	area = execmem_areas_take(&execmem_areas, size, record);
+	if (execmem_unused && !execmem_is_unused(execmem_unused))
+		execmem_unused = NULL;
+	/* A piece that was freed meanwhile may fit better than the new block */
+	if (block)
+		block = execmem_keep_one(block);
+	mutex_unlock(&execmem_mutex);
+
+	if (block)
+		execmem_block_free(block);
+
+	return area;
+}
+
+/* Take a piece, of a new block if need be */
+static struct execmem_area *execmem_grow(size_t size, struct execmem_area *record)
+{
+	struct execmem_area *area, *block;
+
+	mutex_lock(&execmem_grow_mutex);
+	/* Another allocation may have added a block meanwhile: look again */
+	area = execmem_take_piece(size, record, NULL);
+	if (!area) {
+		block = execmem_block_alloc(round_up(size, PMD_SIZE), true) ?:
+			execmem_block_alloc(PAGE_ALIGN(size), false);
+		/* Without a new block, a piece that was freed meanwhile may do */
+		area = execmem_take_piece(size, record, block);
+	}
+	mutex_unlock(&execmem_grow_mutex);
+
+	return area;
 }
 
 /**
  * execmem_cache_take - take a piece of a block
- * @size: bytes wanted, not more than %EXECMEM_MAX_SIZE
- * @spare: a record, which may become that of the piece
+ * @record: what the piece is for, and how many bytes were asked for, not more than
+ *	%EXECMEM_MAX_SIZE
  *
- * Context: may sleep. Takes execmem_mutex and keeps it.
+ * Context: process context, may sleep. Takes execmem_mutex, and execmem_grow_mutex
+ * around it and around the allocation of a block.
  *
- * Return: the piece, which may be @spare or not; %NULL if there is no room.
+ * Return: the piece, which is recorded as an allocation, and has what @record
+ * says: @record was used or freed. %NULL if there is no room: @record is still
+ * the caller's.
  */
-struct execmem_area *execmem_cache_take(size_t size, struct execmem_area *spare)
+struct execmem_area *execmem_cache_take(struct execmem_area *record)
 {
-	struct execmem_area *area, *block;
+	size_t size = round_up(record->asked, EXECMEM_ROX_ALIGN);
+	struct execmem_area *area;
 
-	size = round_up(size, EXECMEM_ROX_ALIGN);
-
-	mutex_lock(&execmem_mutex);
-	area = execmem_take_piece(size, spare);
+	area = execmem_take_piece(size, record, NULL) ?: execmem_grow(size, record);
+	/* kmemleak does not know the block, so that it can know the pieces */
 	if (area)
-		return area;
-	mutex_unlock(&execmem_mutex);
-
-	/* Another allocation may have added a block meanwhile: look again */
-	mutex_lock(&execmem_grow_mutex);
-	mutex_lock(&execmem_mutex);
-	area = execmem_take_piece(size, spare);
-	if (!area) {
-		mutex_unlock(&execmem_mutex);
-		block = execmem_block_alloc(round_up(size, PMD_SIZE), true) ?:
-			execmem_block_alloc(PAGE_ALIGN(size), false);
-		mutex_lock(&execmem_mutex);
-
-		if (block)
-			execmem_cache_add(block);
-		/* A piece that was freed meanwhile may fit better, or be all there is */
-		area = execmem_take_piece(size, spare);
-		if (block && execmem_is_unused(block))
-			execmem_drop(block);
-	}
-	mutex_unlock(&execmem_grow_mutex);
+		kmemleak_alloc((void *)area->addr, area->asked, 1, GFP_KERNEL);
 
 	return area;
 }
@@ -372,27 +389,24 @@ struct execmem_area *execmem_cache_take(size_t size, struct execmem_area *spare)
  *
  * On return there are traps in it, for all processors.
  *
- * Context: process context, may sleep. execmem_mutex is held, and released.
+ * Context: process context, may sleep. The caller holds execmem_mutex, and drops
+ * it before it calls execmem_block_free().
+ *
+ * Return: a block that is not needed any more and no longer recorded, for
+ * execmem_block_free(); %NULL if there is none.
  */
-void execmem_cache_give(struct execmem_area *area)
+struct execmem_area *execmem_cache_give(struct execmem_area *area)
 {
 	const unsigned long start = area->addr, end = start + area->used;
-	struct execmem_area *block = NULL;
+
+	lockdep_assert_held(&execmem_mutex);
 
 	kmemleak_free((void *)start);
 	execmem_fill(start, end - start);
 	/* While the block is sure to be mapped: it may be freed as soon as it is unused */
 	flush_icache_range(start, end);
 
-	area = execmem_areas_give(&execmem_areas, area);
-	if (execmem_is_unused(area))
-		block = execmem_keep(area);
-	if (block)
-		execmem_cache_del(block);
-	mutex_unlock(&execmem_mutex);
-
-	if (block)
-		execmem_block_free(block);
+	return execmem_keep_one(execmem_areas_give(&execmem_areas, area));
 }
 
 /*

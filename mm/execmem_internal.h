@@ -52,21 +52,26 @@ struct execmem_cache_stats {
 extern struct execmem_cache_stats execmem_cache_stats;
 
 int __init execmem_cache_init(const struct execmem_params *params);
-struct execmem_area *execmem_cache_take(size_t size, struct execmem_area *spare);
-void execmem_cache_give(struct execmem_area *area);
+struct execmem_area *execmem_cache_take(struct execmem_area *record);
+struct execmem_area *execmem_cache_give(struct execmem_area *area);
+void execmem_block_free(struct execmem_area *block);
 #else
 static inline int execmem_cache_init(const struct execmem_params *params)
 {
 	return 0;
 }
 
-static inline struct execmem_area *
-execmem_cache_take(size_t size, struct execmem_area *spare)
+static inline struct execmem_area *execmem_cache_take(struct execmem_area *record)
 {
 	return NULL;
 }
 
-static inline void execmem_cache_give(struct execmem_area *area)
+static inline struct execmem_area *execmem_cache_give(struct execmem_area *area)
+{
+	return NULL;
+}
+
+static inline void execmem_block_free(struct execmem_area *block)
 {
 }
 #endif

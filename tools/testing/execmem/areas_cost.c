@@ -45,9 +45,9 @@ static unsigned int random_size(void)
 
 static struct execmem_area *take(unsigned int size)
 {
-	struct execmem_area *spare = new_record(), *block, *area;
+	struct execmem_area *record = new_record(), *block, *area;
 
-	area = execmem_areas_take(&areas, size, spare);
+	area = execmem_areas_take(&areas, size, record);
 	if (!area) {
 		block = new_record();
 		block->addr = next_block;
@@ -55,10 +55,8 @@ static struct execmem_area *take(unsigned int size)
 		block->flags = EXECMEM_AREA_BLOCK | EXECMEM_AREA_FREE;
 		next_block += BLOCK_SIZE;
 		execmem_areas_add(&areas, block);
-		area = execmem_areas_take(&areas, size, spare);
+		area = execmem_areas_take(&areas, size, record);
 	}
-	if (area != spare)
-		kfree(spare);
 
 	return area;
 }
