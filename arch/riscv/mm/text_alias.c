@@ -6,14 +6,16 @@
 /**
  * DOC: text alias
  *
- * Kernel text is mapped read-only, and so is its alias in the direct map. The
- * same holds for the memory that mm/execmem_cache.c hands out. Text is written
- * through a second alias. This alias is in the page table of a separate mm, at
- * addresses of user space, and in no other page table. The hart that writes
- * disables interrupts, loads this mm, writes to a few pages, and loads the
- * previous mm again. One hart at a time does so. So no other hart can write
- * through the alias or cache its translations, and a fence on this hart is
+ * Kernel text is mapped read-only, and so is its alias in the direct map. Text
+ * is written through a second alias. This alias is in the page table of a
+ * separate mm, at addresses of user space, and in no other page table. The hart
+ * that writes disables interrupts, loads this mm, writes to a few pages, and
+ * loads the previous mm again. One hart at a time does so. So no other hart can
+ * write through the alias or cache its translations, and a fence on this hart is
  * enough to take the alias down.
+ *
+ * The memory that mm/execmem_cache.c hands out is read-only as well. It is
+ * written in the same way.
  *
  * Translations of the alias have ASID 0. If there is an ASID allocator, no
  * process has ASID 0, and the translations of the interrupted process stay
