@@ -51,7 +51,7 @@ def test_boot_log(report, boot):
 
 
 def test_kunit(boot):
-    boot.kunit("execmem", "execmem_areas", "execmem_cache", "riscv_bpf_jit", "kprobes_test")
+    boot.kunit("execmem", "execmem_cache", "riscv_bpf_jit", "kprobes_test")
 
 
 def test_placement(boot):

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "execmem_areas_model.h"
+#include "areas_model.h"
 
 #define MAX_UNITS	64
 

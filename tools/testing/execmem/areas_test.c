@@ -9,7 +9,7 @@
 #include <time.h>
 #include <linux/kernel.h>
 
-#include "execmem_areas_model.h"
+#include "areas_model.h"
 
 #define OPERATIONS	1000000
 #define MAX_NUMBER	0xffffffffUL

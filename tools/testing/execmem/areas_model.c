@@ -8,7 +8,7 @@
 #include <linux/slab.h>
 #include <linux/string.h>
 
-#include "execmem_areas_model.h"
+#include "areas_model.h"
 
 /* Places touch, but for the second and the third */
 #define BASE		0x100000UL

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * A model of the records of executable memory, to test them against: here with KUnit,
- * in tools/testing/execmem in user space.
+ * A model of the records of executable memory, to test them against.
  */
-#ifndef _MM_EXECMEM_AREAS_MODEL_H
-#define _MM_EXECMEM_AREAS_MODEL_H
+#ifndef _AREAS_MODEL_H
+#define _AREAS_MODEL_H
 
 #include "execmem_areas.h"
 
@@ -13,7 +12,7 @@
 #define AREAS_MODEL_UNIT	64UL
 
 /**
- * enum areas_model_place - what a place has
+ * enum areas_model_place - what is in a place, one of a few ranges of addresses
  * @AREAS_MODEL_NOTHING: no area
  * @AREAS_MODEL_BLOCK: a block, in pieces
  * @AREAS_MODEL_WHOLE: an allocation that is no piece of a block
@@ -44,4 +43,4 @@ const char *areas_model_step(struct areas_model *model, u32 what, bool fill);
 const char *areas_model_check(const struct areas_model *model);
 const char *areas_model_end(struct areas_model *model);
 
-#endif /* _MM_EXECMEM_AREAS_MODEL_H */
+#endif /* _AREAS_MODEL_H */
