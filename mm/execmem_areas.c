@@ -20,7 +20,6 @@
  * The caller has a lock, and says what a block is.
  */
 
-#include <linux/kernel.h>
 #include <linux/slab.h>
 
 #include "execmem_areas.h"
@@ -230,51 +229,4 @@ struct execmem_area *execmem_areas_give(struct execmem_areas *areas,
 	rb_add(&area->by_size, &areas->by_size, before_by_size);
 
 	return area;
-}
-
-/**
- * execmem_areas_fill - say how a range of addresses is filled
- * @areas: the set
- * @start: first address of the range
- * @end: first address behind it
- * @guard: bytes behind each area that nobody can have; not behind a piece of a
- *	block, and not in the direct map
- *
- * Areas need not be disjoint: in the direct map two can share a page.
- *
- * Return: what is used, what is free, and the largest hole.
- */
-struct execmem_fill execmem_areas_fill(const struct execmem_areas *areas,
-				       unsigned long start, unsigned long end,
-				       unsigned int guard)
-{
-	const unsigned int unguarded = EXECMEM_AREA_PIECE | EXECMEM_AREA_DIRECT_MAP;
-	struct execmem_fill fill = { };
-	unsigned long at = start, hole;
-	struct rb_node *node;
-
-	for (node = rb_first(&areas->by_addr); node; node = rb_next(node)) {
-		const struct execmem_area *area = by_addr_entry(node);
-		unsigned long next = area->addr + area->used;
-
-		if (area->addr < start)
-			continue;
-		if (area->addr >= end)
-			break;
-
-		if (!is_free(area))
-			fill.used += area->used;
-		hole = area->addr - min(at, area->addr);
-		fill.free += hole;
-		fill.largest = max(fill.largest, hole);
-		if (!(area->flags & unguarded))
-			next += guard;
-		at = clamp(next, at, end);
-	}
-
-	hole = end - at;
-	fill.free += hole;
-	fill.largest = max(fill.largest, hole);
-
-	return fill;
 }

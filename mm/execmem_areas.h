@@ -72,18 +72,6 @@ struct execmem_areas {
 	struct rb_root	by_size;
 };
 
-/**
- * struct execmem_fill - how a range of addresses is filled
- * @used: bytes that allocations have
- * @free: bytes outside all areas
- * @largest: bytes of the largest hole between areas
- */
-struct execmem_fill {
-	unsigned long	used;
-	unsigned long	free;
-	unsigned long	largest;
-};
-
 void execmem_areas_add(struct execmem_areas *areas, struct execmem_area *area);
 void execmem_areas_del(struct execmem_areas *areas, struct execmem_area *area);
 struct execmem_area *execmem_areas_find(const struct execmem_areas *areas,
@@ -93,8 +81,5 @@ struct execmem_area *execmem_areas_take(struct execmem_areas *areas,
 					struct execmem_area *record);
 struct execmem_area *execmem_areas_give(struct execmem_areas *areas,
 					struct execmem_area *area);
-struct execmem_fill execmem_areas_fill(const struct execmem_areas *areas,
-				       unsigned long start, unsigned long end,
-				       unsigned int guard);
 
 #endif /* _MM_EXECMEM_AREAS_H */

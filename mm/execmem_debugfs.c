@@ -88,44 +88,6 @@ static struct execmem_area *execmem_next(struct execmem_area *area)
 	return rb_entry_safe(rb_next(&area->by_addr), struct execmem_area, by_addr);
 }
 
-/*
- * The free pieces of a block are neither used nor free here:
- * execmem_cache_fill() counts them. Others that allocate in a window, vmalloc()
- * and ioremap() in the vmalloc space, are not known: their addresses count as
- * free.
- */
-static struct execmem_fill execmem_window_fill(unsigned long start, unsigned long end)
-{
-	lockdep_assert_held(&execmem_mutex);
-
-	return execmem_areas_fill(&execmem_areas, start, end,
-				  IS_ENABLED(CONFIG_MMU) ? PAGE_SIZE : 0);
-}
-
-/* How the blocks of the cache are filled, all together */
-static struct execmem_fill execmem_cache_fill(unsigned long *nr_free)
-{
-	struct execmem_fill fill = { };
-	struct execmem_area *area;
-
-	lockdep_assert_held(&execmem_mutex);
-
-	*nr_free = 0;
-	for (area = execmem_first(); area; area = execmem_next(area)) {
-		if (!(area->flags & EXECMEM_AREA_PIECE))
-			continue;
-		if (!(area->flags & EXECMEM_AREA_FREE)) {
-			fill.used += area->used;
-			continue;
-		}
-		fill.free += area->used;
-		fill.largest = max_t(unsigned long, fill.largest, area->used);
-		(*nr_free)++;
-	}
-
-	return fill;
-}
-
 /* In how many mappings the allocations of each type, and of all, are */
 static void execmem_count_blocks(unsigned long blocks[EXECMEM_TYPE_MAX + 1])
 {
@@ -151,43 +113,39 @@ static void execmem_count_blocks(unsigned long blocks[EXECMEM_TYPE_MAX + 1])
 	}
 }
 
-/* The share of what is free that is not in the largest hole, in percent */
-static unsigned int execmem_fragmented(const struct execmem_fill *fill)
-{
-	/* 64 bytes: a percentage of bytes would overflow on 32-bit */
-	unsigned long free = fill->free / EXECMEM_ROX_ALIGN;
-	unsigned long rest = (fill->free - fill->largest) / EXECMEM_ROX_ALIGN;
-
-	return free ? mult_frac(100UL, rest, free) : 0;
-}
-
 static void execmem_show_stats(struct seq_file *m, const char *name,
 			       const struct execmem_stats *stats,
 			       unsigned long blocks)
 {
-	seq_printf(m, "%-12s %10lu %12lu %12lu %12lu %8lu %8lu", name,
+	seq_printf(m, "%-12s %10lu %12lu %12lu %12lu %8lu %8lu\n", name,
 		   stats->live, stats->asked, stats->used, stats->peak,
 		   stats->failed, blocks);
 }
 
 #ifdef CONFIG_EXECMEM_ROX
-static void execmem_show_cache(struct seq_file *m, const struct execmem_fill *cache,
-			       unsigned long nr_free)
+static void execmem_show_cache(struct seq_file *m)
 {
 	const struct execmem_cache_stats *stats = &execmem_cache_stats;
+	unsigned long nr_free = 0, free = 0, largest = 0;
+	struct rb_node *node;
 
 	if (!stats->bytes)
 		return;
 
+	/* By size: the last one is the largest */
+	for (node = rb_first(&execmem_areas.by_size); node; node = rb_next(node)) {
+		largest = rb_entry(node, struct execmem_area, by_size)->used;
+		free += largest;
+		nr_free++;
+	}
+
 	seq_printf(m, "\n%-8s %12s %12s %12s %12s %12s\n", "blocks", "of-4K-pages",
 		   "bytes", "free", "free-pieces", "largest-free");
 	seq_printf(m, "%-8lu %12lu %12lu %12lu %12lu %12lu\n", stats->blocks,
-		   stats->small_blocks, stats->bytes, cache->free, nr_free,
-		   cache->largest);
+		   stats->small_blocks, stats->bytes, free, nr_free, largest);
 }
 #else
-static void execmem_show_cache(struct seq_file *m, const struct execmem_fill *cache,
-			       unsigned long nr_free)
+static void execmem_show_cache(struct seq_file *m)
 {
 }
 #endif
@@ -207,50 +165,32 @@ static int execmem_show(struct seq_file *m, void *unused)
 	struct execmem_window windows[EXECMEM_MAX_WINDOWS];
 	unsigned long blocks[EXECMEM_TYPE_MAX + 1] = { };
 	unsigned int nr = execmem_windows(windows);
-	struct execmem_fill cache;
-	unsigned long nr_free;
 	unsigned int i;
 	int type;
 
 	mutex_lock(&execmem_mutex);
 
 	execmem_count_blocks(blocks);
-	cache = execmem_cache_fill(&nr_free);
 
-	seq_printf(m, "%-12s %10s %12s %12s %12s %8s %8s %11s\n", "type", "live",
-		   "asked", "used", "peak", "failed", "blocks", "fragmented");
-	for (type = 0; type < EXECMEM_TYPE_MAX; type++) {
+	seq_printf(m, "%-12s %10s %12s %12s %12s %8s %8s\n", "type", "live",
+		   "asked", "used", "peak", "failed", "blocks");
+	for (type = 0; type < EXECMEM_TYPE_MAX; type++)
 		execmem_show_stats(m, execmem_type_names[type],
 				   &execmem_stats[type], blocks[type]);
-		if (execmem_params) {
-			const struct execmem_range *range;
-			struct execmem_fill fill;
-
-			range = &execmem_params->ranges[type];
-			fill = range->flags & EXECMEM_ROX_CACHE ? cache :
-			       execmem_window_fill(range->start, range->end);
-			seq_printf(m, " %10u%%", execmem_fragmented(&fill));
-		}
-		seq_putc(m, '\n');
-	}
 	execmem_show_stats(m, "total", &execmem_stats[EXECMEM_TYPE_MAX],
 			   blocks[EXECMEM_TYPE_MAX]);
-	seq_printf(m, "\n\n%-*s %20s %12s %20s  %s\n",
-		   (int)(4 * sizeof(long) + 5), "window", "size", "used",
-		   "largest-hole", "types");
+	seq_printf(m, "\n%-*s %20s  %s\n", (int)(4 * sizeof(long) + 5), "window",
+		   "size", "types");
 	for (i = 0; i < nr; i++) {
 		const struct execmem_window *window = &windows[i];
-		struct execmem_fill fill;
 
-		fill = execmem_window_fill(window->start, window->end);
 		execmem_show_range(m, window->start, window->end);
-		seq_printf(m, " %20lu %12lu %20lu ",
-			   window->end - window->start, fill.used, fill.largest);
+		seq_printf(m, " %20lu ", window->end - window->start);
 		for_each_set_bit(type, &window->types, EXECMEM_TYPE_MAX)
 			seq_printf(m, " %s", execmem_type_names[type]);
 		seq_putc(m, '\n');
 	}
-	execmem_show_cache(m, &cache, nr_free);
+	execmem_show_cache(m);
 
 	mutex_unlock(&execmem_mutex);
 

@@ -463,35 +463,6 @@ static void test_fallback_counts_once(struct kunit *test)
 }
 
 /*
- * Of eight pages, two areas of the direct map have the first and second and the
- * second once more; a third area has the fifth to the seventh, and a guard page.
- */
-static void test_fill(struct kunit *test)
-{
-	struct execmem_area area[] = {
-		{ .addr = PAGE_SIZE, .used = 2 * PAGE_SIZE, .flags = EXECMEM_AREA_DIRECT_MAP },
-		{ .addr = 2 * PAGE_SIZE, .used = PAGE_SIZE, .flags = EXECMEM_AREA_DIRECT_MAP },
-		{ .addr = 5 * PAGE_SIZE, .used = 3 * PAGE_SIZE },
-	};
-	struct execmem_areas areas = { };
-	struct execmem_fill fill;
-	int i;
-
-	for (i = 0; i < ARRAY_SIZE(area); i++)
-		execmem_areas_add(&areas, &area[i]);
-	fill = execmem_areas_fill(&areas, PAGE_SIZE, 9 * PAGE_SIZE, PAGE_SIZE);
-
-	KUNIT_EXPECT_EQ(test, fill.used, 6 * PAGE_SIZE);
-	KUNIT_EXPECT_EQ(test, fill.free, 2 * PAGE_SIZE);
-	KUNIT_EXPECT_EQ(test, fill.largest, 2 * PAGE_SIZE);
-
-	/* Without an MMU there is no guard page */
-	fill = execmem_areas_fill(&areas, PAGE_SIZE, 9 * PAGE_SIZE, 0);
-	KUNIT_EXPECT_EQ(test, fill.free, 3 * PAGE_SIZE);
-	KUNIT_EXPECT_EQ(test, fill.largest, 2 * PAGE_SIZE);
-}
-
-/*
  * Freeing. Each of these makes execmem_free() warn once, on purpose. The lines
  * around it tell whoever reads the console.
  */
@@ -577,7 +548,6 @@ static struct kunit_case execmem_test_cases[] = {
 	KUNIT_CASE(test_peak_stays),
 	KUNIT_CASE(test_failure_counts),
 	KUNIT_CASE(test_fallback_counts_once),
-	KUNIT_CASE(test_fill),
 	KUNIT_CASE(test_free_null),
 	KUNIT_CASE(test_free_foreign),
 	KUNIT_CASE(test_free_inside),

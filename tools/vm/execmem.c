@@ -67,7 +67,6 @@ struct areas {
 
 struct window {
 	__u64 start, end;
-	__u64 used, largest_hole;
 	const char *types;
 };
 
@@ -290,6 +289,16 @@ static __u64 overlap(__u64 start, __u64 end, __u64 low, __u64 high)
 	return end > start ? end - start : 0;
 }
 
+/* Whether an area starts in a window */
+static bool in_window(const struct areas *areas, const struct window *window)
+{
+	size_t i = first_beyond(areas, window->start);
+
+	while (i < areas->nr && areas->area[i].start < window->start)
+		i++;
+	return i < areas->nr && areas->area[i].start < window->end;
+}
+
 static void add_letter(struct text *text, unsigned int type, bool capital)
 {
 	char letter = capital ? toupper(types[type].letter) : types[type].letter;
@@ -427,12 +436,19 @@ static unsigned int add_close_up(struct text *text, const struct areas *areas,
 	return lines;
 }
 
+/* Count a hole between areas */
+static void add_hole(__u64 hole, __u64 *free_bytes, __u64 *largest)
+{
+	*free_bytes += hole;
+	*largest = max_addr(*largest, hole);
+}
+
 static void add_window(struct text *text, const struct areas *areas, const struct window *window,
 		       unsigned int columns, unsigned int max_lines)
 {
 	unsigned int cells = (columns - 20) / 16 * 16;
 	__u64 size = window->end - window->start;
-	__u64 used = 0, spanned = 0, free_bytes;
+	__u64 used = 0, free_bytes = 0, largest = 0, at = window->start;
 	__u64 cell = page_size, strip_cell;
 	size_t i, mark, nr = 0;
 
@@ -444,10 +460,11 @@ static void add_window(struct text *text, const struct areas *areas, const struc
 			continue;
 		nr++;
 		used += area->end - area->start;
-		spanned += min_addr(area->end + (has_guard(area) ? page_size : 0), window->end) -
-			   area->start;
+		add_hole(area->start - min_addr(at, area->start), &free_bytes, &largest);
+		at = max_addr(at, min_addr(area->end + (has_guard(area) ? page_size : 0),
+					   window->end));
 	}
-	free_bytes = size - spanned;
+	add_hole(window->end - at, &free_bytes, &largest);
 
 	add(text, "\n0x%llx-0x%llx ", window->start, window->end);
 	add_size(text, size);
@@ -459,19 +476,11 @@ static void add_window(struct text *text, const struct areas *areas, const struc
 
 	add_size(text, used);
 	add(text, " in %zu area%s, ", nr, nr == 1 ? "" : "s");
-	if (window->largest_hole >= page_size) {
-		add(text, "largest hole ");
-		add_size(text, window->largest_hole);
-		/* In pages, which cannot overflow */
-		add(text, ", %llu%% of the free outside it\n",
-		    free_bytes > window->largest_hole ?
-		    (free_bytes - window->largest_hole) / page_size * 100 /
-		    (free_bytes / page_size) : 0);
-	} else {
-		/* All of it is mapped, as what the kernel's text leaves of its last page */
-		add_size(text, free_bytes);
-		add(text, " free in pieces\n");
-	}
+	add(text, "largest hole ");
+	add_size(text, largest);
+	/* In units of 64 bytes: a percentage of bytes could overflow */
+	add(text, ", %llu%% of the free outside it\n",
+	    free_bytes >= 64 ? (free_bytes - largest) / 64 * 100 / (free_bytes / 64) : 0);
 
 	/* Whole pages, as many cells as fit between the brackets */
 	strip_cell = (size / (columns - 2) / page_size + 1) * page_size;
@@ -507,19 +516,18 @@ static unsigned int screen_size(const char *variable, bool rows, unsigned int ot
 static void add_statistics(struct text *text, const char *line)
 {
 	char name[32], live[24], asked[24], used[24], peak[24], failed[24], blocks[24];
-	char fragmented[24] = "";
 	unsigned int type;
 
-	if (sscanf(line, "%31s %23s %23s %23s %23s %23s %23s %23s", name, live, asked, used, peak,
-		   failed, blocks, fragmented) < 7)
+	if (sscanf(line, "%31s %23s %23s %23s %23s %23s %23s", name, live, asked, used, peak,
+		   failed, blocks) != 7)
 		die("/sys/kernel/debug/execmem: cannot read \"%s\"", line);
 	type = type_of(name);
 	if (type == NR_TYPES - 1)
 		add(text, " ");
 	else
 		add_letter(text, type, true);
-	add(text, " %-11s %5s %11s %11s %11s %6s %6s%*s\n", name, live, asked, used, peak,
-	    failed, blocks, *fragmented ? 11 : 0, fragmented);
+	add(text, " %-11s %5s %11s %11s %11s %6s %6s\n", name, live, asked, used, peak,
+	    failed, blocks);
 }
 
 /* Everything; in @rows lines if that is not 0 and if it can be done */
@@ -543,10 +551,11 @@ static void add_all(struct text *text, unsigned int rows)
 
 	while ((line = strsep(&rest, "\n")) && *line) {
 		struct window window;
+		bool window_in_use;
 		int used = 0;
 
-		if (sscanf(line, "0x%llx-0x%llx %*s %llu %llu%n", &window.start, &window.end,
-			   &window.used, &window.largest_hole, &used) != 4 || !used)
+		if (sscanf(line, "0x%llx-0x%llx %*s%n", &window.start, &window.end, &used) != 2 ||
+		    !used)
 			die("/sys/kernel/debug/execmem: cannot read \"%s\"", line);
 		/* No window ends at 0 */
 		if (!window.end) {
@@ -558,8 +567,9 @@ static void add_all(struct text *text, unsigned int rows)
 		if (!windows)
 			die("out of memory");
 		windows[nr++] = window;
-		lines += window.used ? 5 : 3;
-		in_use += !!window.used;
+		window_in_use = in_window(&areas, &window);
+		lines += window_in_use ? 5 : 3;
+		in_use += window_in_use;
 	}
 
 	if (!rows)
