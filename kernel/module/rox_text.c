@@ -8,6 +8,9 @@
  * later, alternatives, jump labels, ftrace and kprobes, patches it there, as it
  * does with the text of the kernel.
  *
+ * If a section needs a larger alignment than the memory has, the memory begins in
+ * front of the text.
+ *
  * Core text is in mod->core_layout, as that of any module. Init text would share
  * mod->init_layout with init data, and has mod->init_text instead.
  */
@@ -15,38 +18,43 @@
 #include <linux/elf.h>
 #include <linux/execmem.h>
 #include <linux/kernel.h>
+#include <linux/log2.h>
 #include <linux/module.h>
 #include <linux/moduleloader.h>
+#include <linux/pgtable.h>
 #include <linux/vmalloc.h>
 
 #include "internal.h"
 
 /**
- * module_choose_text - decide what memory the text is going to be in
- * @mod: the module, of which nothing is laid out yet
+ * module_text_align - the alignment of a module's text
  * @info: its ELF headers
  *
- * A section that wants more than the usual alignment gets whole pages.
+ * Return: the largest alignment of its sections in bytes, %EXECMEM_ROX_ALIGN at
+ * least.
  */
-void module_choose_text(struct module *mod, const struct load_info *info)
+unsigned long module_text_align(const struct load_info *info)
 {
+	unsigned long align = EXECMEM_ROX_ALIGN;
 	unsigned int i;
-
-	mod->rox_text = execmem_is_rox(EXECMEM_MODULE_TEXT);
 
 	for (i = 1; i < info->hdr->e_shnum; i++) {
 		const Elf_Shdr *shdr = &info->sechdrs[i];
 
-		if (shdr->sh_flags & SHF_EXECINSTR && shdr->sh_addralign > EXECMEM_ROX_ALIGN)
-			mod->rox_text = false;
+		if (shdr->sh_flags & SHF_EXECINSTR)
+			align = max_t(unsigned long, align, shdr->sh_addralign);
 	}
+
+	return align;
 }
 
-static int rox_layout_alloc(struct module_layout *text)
+static int rox_layout_alloc(struct module_layout *text, unsigned long align)
 {
 	if (!text->size)
 		return 0;
 
+	/* Text starts at the first multiple of @align in the memory */
+	text->size += align - EXECMEM_ROX_ALIGN;
 	text->base = execmem_alloc(EXECMEM_MODULE_TEXT, text->size);
 	text->copy = vzalloc(text->size);
 	text->text_size = text->size;
@@ -57,13 +65,18 @@ static int rox_layout_alloc(struct module_layout *text)
 /**
  * module_alloc_rox_text - allocate the memory of text, and buffers to make it in
  * @mod: the module, which is laid out
+ * @align: the alignment of its text, which is more than that of the memory
  *
- * Return: 0; -ENOMEM if there is no memory, for module_free_rox_text() to clean
- * up.
+ * Return: 0; -ENOMEM if there is no memory, or none of this alignment, for
+ * module_free_rox_text() to clean up.
  */
-int module_alloc_rox_text(struct module *mod)
+int module_alloc_rox_text(struct module *mod, unsigned long align)
 {
-	return rox_layout_alloc(&mod->core_layout) ?: rox_layout_alloc(&mod->init_text);
+	if (!is_power_of_2(align) || align > PMD_SIZE)
+		return -ENOMEM;
+
+	return rox_layout_alloc(&mod->core_layout, align) ?:
+	       rox_layout_alloc(&mod->init_text, align);
 }
 
 static void free_copies(struct module *mod)

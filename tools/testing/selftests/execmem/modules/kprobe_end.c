@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The last instruction of the text is a short one at the end of a page. Behind it is a
- * guard page, as text of that alignment has pages of its own.
+ * The last instruction of the text is a short one at the end of a page. Without the cache
+ * of read-only executable memory there is a guard page behind it.
  */
 #include <linux/bug.h>
 #include <linux/module.h>
