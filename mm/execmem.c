@@ -33,9 +33,9 @@
  * read-only and executable from the first moment, see mm/execmem_cache.c.
  *
  * For each live allocation there is a &struct execmem_area, in a tree that is
- * ordered by address. By it execmem_free() knows what it may free, and
- * /sys/kernel/debug/execmem what there is. Allocating and freeing already take
- * locks of vmalloc and sleep, so a mutex is good enough to protect it.
+ * ordered by address. execmem_free() looks up there whether it may free, and
+ * /sys/kernel/debug/execmem shows them. vmalloc() and vfree() may sleep anyway,
+ * so a mutex protects the tree.
  */
 
 #define pr_fmt(fmt) "execmem: " fmt
@@ -61,7 +61,7 @@
 
 #include "execmem_internal.h"
 
-/* More than anybody has a use for, and less than an area can tell */
+/* No user needs more. A record has its size in an unsigned int */
 #define EXECMEM_MAX_SIZE	SZ_1G
 
 const char * const execmem_type_names[EXECMEM_TYPE_MAX] = {
@@ -164,7 +164,7 @@ int execmem_params_complete(struct execmem_params *params)
 		const struct execmem_range *range = &params->ranges[type];
 		const char *flaw;
 
-		/* Everybody may be empty but the one they inherit from */
+		/* All ranges may be empty but the one that others inherit from */
 		if (range != def && execmem_range_is_empty(range))
 			continue;
 
@@ -234,7 +234,7 @@ static void execmem_stats_sub(struct execmem_stats *stats,
 	stats->used -= area->used;
 }
 
-/* Do to fresh memory what its range asks for beyond addresses and protection */
+/* Do to fresh memory what the flags of its range ask for */
 static int execmem_prepare(const struct execmem_range *range, void *ptr,
 			   size_t size)
 {
@@ -266,7 +266,7 @@ static void *execmem_vmalloc(const struct execmem_range *range, size_t size,
 	if (range->flags & EXECMEM_KASAN_SHADOW)
 		vm_flags |= VM_DEFER_KMEMLEAK;
 
-	/* The failure of a first try that has a second one is no news */
+	/* If this fails, the fallback is tried: only its failure is reported */
 	if (range->fallback_start)
 		gfp |= __GFP_NOWARN;
 
@@ -285,7 +285,7 @@ static void *execmem_vmalloc(const struct execmem_range *range, size_t size,
 		return NULL;
 	}
 
-	/* A program counter has no tag */
+	/* Code is executed at its address without a KASAN tag */
 	return kasan_reset_tag(ptr);
 }
 
@@ -325,7 +325,7 @@ static void execmem_release(struct execmem_area *area)
  * @range: a complete range
  * @type: the type that the memory is accounted to
  * @size: bytes wanted
- * @caller: whom statistics and /proc/vmallocinfo name
+ * @caller: the caller that statistics and /proc/vmallocinfo show
  *
  * Context: process context, may sleep.
  *
@@ -416,9 +416,9 @@ void *execmem_alloc(enum execmem_type type, size_t size)
  * Warns about an address that is not allocated, and leaves everything as it
  * was: freeing what belongs to somebody else is worse than not freeing.
  *
- * Context: process context, may sleep. Memory that vfree() takes in interrupt
- * context is queued through a list node inside itself, and this memory may be
- * read-only by now: so it is not freed there, and warned about.
+ * Context: process context, may sleep. In an interrupt vfree() would store a
+ * list node in the memory, which may be read-only by now: execmem_free() warns
+ * there and does not free.
  */
 void execmem_free(void *ptr)
 {

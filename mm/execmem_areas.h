@@ -12,13 +12,13 @@
 
 /**
  * enum execmem_area_flags - what an area is
- * @EXECMEM_AREA_FREE: nobody has it
+ * @EXECMEM_AREA_FREE: it is free
  * @EXECMEM_AREA_PIECE: it is part of a block of the cache
  * @EXECMEM_AREA_FIRST: it is the first piece of its block
  * @EXECMEM_AREA_LAST: it is the last piece of its block
  * @EXECMEM_AREA_DIRECT_MAP: it is kmalloc() memory, see %EXECMEM_DIRECT_MAP
- * @EXECMEM_AREA_SMALL_PAGES: its block is not of large pages. All pieces of a
- *	block agree in this
+ * @EXECMEM_AREA_SMALL_PAGES: its block consists of small pages. Either all
+ *	pieces of a block have this flag, or none has
  */
 enum execmem_area_flags {
 	EXECMEM_AREA_FREE	= BIT(0),
@@ -44,8 +44,8 @@ enum execmem_area_flags {
  * @asked: bytes that were asked for
  * @by_size: among all free pieces, by @used and @addr
  *
- * There may be 100,000 of them, so what only an allocation has shares its place
- * with what only a free piece has. With 64 bytes it just fits a slab object.
+ * There may be 100,000 of them. What only an allocation needs shares its place
+ * with what only a free piece needs: with 64 bytes, a record fills a slab object.
  */
 struct execmem_area {
 	struct rb_node		by_addr;

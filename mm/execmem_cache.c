@@ -30,10 +30,10 @@
  * loading and unloading one program again and again does not allocate and free
  * a block each time.
  *
- * If the page allocator has no large page, a block consists of small ones. It
- * must not go out of its way for either, as a block is more than an allocation
- * needs. If there is not enough memory, the block is only as large as the
- * allocation, for which the page allocator does all that it can.
+ * If the page allocator has no large page, a block consists of small ones. A
+ * block is more than one allocation needs, so no process is killed for either.
+ * If there is not enough memory, the block is only as large as the allocation,
+ * and the page allocator tries as hard as for any other.
  *
  * An instruction cache may not see stores: a processor can go on executing what
  * was at an address before, until flush_icache_range(), which reaches all
@@ -79,7 +79,7 @@ MODULE_PARM_DESC(rox, "Serve executable memory from a read-only executable cache
 
 struct execmem_cache_stats execmem_cache_stats;
 
-/* Where blocks are allocated, and what for: the range of EXECMEM_DEFAULT */
+/* Where blocks are allocated: the range of EXECMEM_DEFAULT */
 static const struct execmem_range *execmem_cache_range __ro_after_init;
 static unsigned long execmem_tail_start __ro_after_init;
 static unsigned long execmem_tail_end __ro_after_init;
@@ -154,7 +154,7 @@ int execmem_update_copy(void *dst, const void *src, size_t size)
 	return 0;
 }
 
-/* Overwrite a piece. The instruction caches do not know yet */
+/* Overwrite a piece with traps. The caller flushes the instruction caches */
 static void execmem_fill(unsigned long addr, size_t size)
 {
 	while (size) {
@@ -178,7 +178,7 @@ static int execmem_block_unprotect(const struct execmem_area *block)
 	       set_memory_rw(block->addr, execmem_nr_pages(block));
 }
 
-/* Never writable and executable at the same time, on no processor */
+/* In this order, no processor can ever write to it and execute it */
 static int execmem_block_protect(const struct execmem_area *block)
 {
 	return set_memory_ro(block->addr, execmem_nr_pages(block)) ?:
@@ -202,7 +202,7 @@ void execmem_block_free(struct execmem_area *block)
 		pr_warn("%u KiB at %p cannot be made writable and are lost\n",
 			block->used >> 10, ptr);
 	} else {
-		/* Users set it. There is nothing left to reset */
+		/* A user of a piece may have set it. All protections are reset already */
 		find_vm_area(ptr)->flags &= ~VM_FLUSH_RESET_PERMS;
 		vfree(ptr);
 	}
@@ -210,9 +210,8 @@ void execmem_block_free(struct execmem_area *block)
 }
 
 /*
- * A free block of @size bytes, a multiple of PAGE_SIZE. NULL if there is none,
- * or if it is to have a large page, or many small ones, and they are not there
- * for the taking.
+ * Allocate a block of @size bytes, a multiple of PAGE_SIZE. If @large, it is of
+ * large pages if possible, and no process is killed for its memory.
  */
 static struct execmem_area *execmem_block_alloc(size_t size, bool large)
 {
@@ -229,8 +228,8 @@ static struct execmem_area *execmem_block_alloc(size_t size, bool large)
 
 	if (large) {
 		/*
-		 * With __GFP_NORETRY the OOM killer is not invoked, nor when
-		 * vmalloc finds no large page and tries small ones.
+		 * Without the OOM killer, also when vmalloc finds no large page
+		 * and tries small ones.
 		 */
 		gfp |= __GFP_NORETRY | __GFP_NOWARN;
 		vm_flags |= VM_ALLOW_HUGE_VMAP;
@@ -250,7 +249,7 @@ static struct execmem_area *execmem_block_alloc(size_t size, bool large)
 		return NULL;
 	}
 
-	/* Its pieces are known to kmemleak, so it must not be */
+	/* kmemleak knows its pieces, and must not know the block itself */
 	kmemleak_free(ptr);
 
 	*block = (struct execmem_area){
@@ -376,7 +375,7 @@ struct execmem_area *execmem_cache_take(struct execmem_area *record)
 	struct execmem_area *area;
 
 	area = execmem_take_piece(size, record, NULL) ?: execmem_grow(size, record);
-	/* kmemleak does not know the block, so that it can know the pieces */
+	/* kmemleak does not know the block: it can track each piece */
 	if (area)
 		kmemleak_alloc((void *)area->addr, area->asked, 1, GFP_KERNEL);
 
@@ -410,8 +409,8 @@ struct execmem_area *execmem_cache_give(struct execmem_area *area)
 }
 
 /*
- * Reclaim may be called by who has the lock that set_memory_*() takes, so it
- * does not free the block itself.
+ * The task that reclaims memory may hold the lock that set_memory_*() takes. So a
+ * worker frees the block.
  */
 static void execmem_reclaim(struct work_struct *work)
 {
@@ -481,7 +480,7 @@ static void __init execmem_cache_add_tail(const struct execmem_params *params)
 		return;
 	kmemleak_ignore(tail);
 
-	/* As its last piece is never free, it is never taken for a block to free */
+	/* Without EXECMEM_AREA_LAST it never looks like an unused block */
 	*tail = (struct execmem_area){
 		.addr	= start,
 		.used	= end - start,
@@ -494,13 +493,13 @@ static void __init execmem_cache_add_tail(const struct execmem_params *params)
 }
 
 /**
- * execmem_cache_enabled - whether ranges may be served from the cache
+ * execmem_cache_enabled - whether ranges may have %EXECMEM_ROX_CACHE
  *
  * Return: true, unless execmem.rox=0 or rodata=off is on the command line.
  */
 bool __init execmem_cache_enabled(void)
 {
-	/* Who reads the parameter wants to know whether there is a cache */
+	/* The parameter in sysfs says whether there is a cache */
 	if (!rodata_enabled)
 		rox = false;
 

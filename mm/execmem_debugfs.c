@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What there is of executable memory, for a person and for tools/vm/execmem.
+ * Statistics of executable memory, for a person and for tools/vm/execmem.
  *
  * /sys/kernel/debug/execmem has one line a type, and one for each window of
  * addresses that the architecture's table names. /sys/kernel/debug/execmem_areas
- * lists the live allocations by address. Only root may read them, and addresses
- * are 0 for whom kptr_restrict hides them from, as in /proc/kallsyms.
+ * lists the live allocations by address. Only root may read the files. Where
+ * kptr_restrict hides addresses, they are 0, as in /proc/kallsyms.
  * Documentation/core-api/execmem.rst explains every column.
  */
 
@@ -150,7 +150,7 @@ static void execmem_show_cache(struct seq_file *m)
 }
 #endif
 
-/* Print "0xstart-0xend", or zeroes for who must not see addresses */
+/* Print "0xstart-0xend", or zeroes where kptr_restrict hides addresses */
 static void execmem_show_range(struct seq_file *m, unsigned long start,
 			       unsigned long end)
 {

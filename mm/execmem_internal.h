@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What the files of the executable memory allocator share, its tests among
- * them. Everybody else includes <linux/execmem.h>.
+ * Shared by the files of the executable memory allocator and its tests. All
+ * others include <linux/execmem.h>.
  */
 #ifndef _MM_EXECMEM_INTERNAL_H
 #define _MM_EXECMEM_INTERNAL_H
@@ -12,11 +12,11 @@
 #include "execmem_areas.h"
 
 /**
- * struct execmem_stats - what there is of one type
- * @live: allocations
+ * struct execmem_stats - counters of one type
+ * @live: allocations that were not freed
  * @asked: bytes that were asked for
  * @used: bytes that are mapped for them
- * @peak: most bytes that @used has ever been
+ * @peak: the most that @used has been
  * @failed: allocations that were refused since boot
  */
 struct execmem_stats {
@@ -42,11 +42,10 @@ void *execmem_range_alloc(const struct execmem_range *range,
 			  const void *caller);
 
 #ifdef CONFIG_EXECMEM_ROX
-/* What the cache takes and gives back */
 struct execmem_cache_stats {
-	unsigned long	blocks;		/* there are, the tail of the text not counted */
-	unsigned long	small_blocks;	/* of them, of small pages */
-	unsigned long	bytes;		/* in all of them, and in the tail */
+	unsigned long	blocks;		/* without the tail of the text */
+	unsigned long	small_blocks;	/* those of them with small pages */
+	unsigned long	bytes;		/* of all blocks and the tail */
 };
 
 extern struct execmem_cache_stats execmem_cache_stats;

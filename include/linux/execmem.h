@@ -16,8 +16,8 @@
  * @EXECMEM_FTRACE: ftrace trampolines
  * @EXECMEM_BPF: BPF programs, trampolines and dispatchers
  * @EXECMEM_TYPE_MAX: number of types
- * @EXECMEM_DEFAULT: the type whose range those types inherit that an
- *	architecture says nothing about
+ * @EXECMEM_DEFAULT: the type whose range a type inherits if an architecture
+ *	says nothing about it
  */
 enum execmem_type {
 	EXECMEM_MODULE_TEXT,
@@ -30,21 +30,21 @@ enum execmem_type {
 };
 
 /**
- * enum execmem_range_flags - what else is done to fresh memory of a range
+ * enum execmem_range_flags - how else memory of a range is allocated
  * @EXECMEM_KASAN_SHADOW: allocate its KASAN shadow with
- *	kasan_alloc_module_shadow(). For an architecture that has no shadow for
- *	the range otherwise, that is, without %CONFIG_KASAN_VMALLOC
+ *	kasan_alloc_module_shadow(). For an architecture that has no other
+ *	shadow for the range, as without %CONFIG_KASAN_VMALLOC
  * @EXECMEM_SET_ROX: make it read-only and executable with set_memory_ro() and
- *	set_memory_x(), which covers its aliases. For an architecture that can
- *	write to such memory nevertheless, and where a protection that is given
- *	at mapping time says nothing about the direct map
+ *	set_memory_x(), which also protect its alias in the direct map. The
+ *	protection of the range does not. For an architecture that writes to
+ *	such memory through another alias
  * @EXECMEM_ROX_CACHE: take it from the cache of read-only and executable
- *	blocks. Only if execmem_cache_enabled(). There is one cache, whose blocks
- *	are in the range of %EXECMEM_DEFAULT: that has this flag then, and each
- *	other range with the flag has the same addresses
+ *	blocks. Only if execmem_cache_enabled(). The blocks are in the range of
+ *	%EXECMEM_DEFAULT: that range has the flag if any has it, and each range
+ *	with the flag has the same addresses
  * @EXECMEM_DIRECT_MAP: take it from the direct map, with kmalloc(), because
- *	no page table can map the addresses that the kernel reaches. What else
- *	the range says is not used
+ *	no page table can map the addresses that the kernel reaches. Addresses,
+ *	protection and alignment of the range are not used
  */
 enum execmem_range_flags {
 	EXECMEM_KASAN_SHADOW	= BIT(0),
@@ -53,7 +53,7 @@ enum execmem_range_flags {
 	EXECMEM_ROX_CACHE	= BIT(3),
 };
 
-/* Read-only executable memory of the cache starts and ends at multiples of it */
+/* Each piece of the cache starts and ends at a multiple of this many bytes */
 #define EXECMEM_ROX_ALIGN	64
 
 /**
@@ -64,8 +64,8 @@ enum execmem_range_flags {
  *	exhausted; 0 together with @fallback_end if there is none
  * @fallback_end: first address behind the fallback range
  * @pgprot: protection of fresh memory
- * @alignment: alignment in bytes, a power of two; what is below PAGE_SIZE
- *	amounts to PAGE_SIZE
+ * @alignment: alignment in bytes, a power of two. It is PAGE_SIZE at least,
+ *	whatever the range says
  * @flags: of &enum execmem_range_flags
  *
  * A range that is all zeroes is empty and inherits from %EXECMEM_DEFAULT.
@@ -83,9 +83,9 @@ struct execmem_range {
 /**
  * struct execmem_params - an architecture's table of ranges
  * @ranges: one range per type
- * @tail_start: first address of memory behind the kernel's text that has no use,
- *	that is mapped read-only and executable, without a writable alias, and
- *	that is full of trapping instructions: for %EXECMEM_ROX_CACHE
+ * @tail_start: first address of unused memory behind the kernel's text, for
+ *	%EXECMEM_ROX_CACHE. It is mapped read-only and executable, has no
+ *	writable alias, and is full of trapping instructions
  * @tail_end: first address behind it; 0 if there is none
  */
 struct execmem_params {
