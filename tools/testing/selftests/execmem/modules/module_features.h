@@ -2,10 +2,10 @@
 /*
  * What module_features exports and module_features_user imports.
  */
-#ifndef SELFTESTS_EXECMEM_MODULE_FEATURES_H
-#define SELFTESTS_EXECMEM_MODULE_FEATURES_H
+#ifndef SELFTESTS_EXECMEM_MODULES_MODULE_FEATURES_H
+#define SELFTESTS_EXECMEM_MODULES_MODULE_FEATURES_H
 
 extern int module_features_exported[2];
 int module_features_add(int a, int b);
 
-#endif /* SELFTESTS_EXECMEM_MODULE_FEATURES_H */
+#endif /* SELFTESTS_EXECMEM_MODULES_MODULE_FEATURES_H */

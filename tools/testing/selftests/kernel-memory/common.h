@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What the programs of this directory share: the users of executable memory
+ * What the tests of several folders share: the users of executable memory
  * (modules, kprobes, BPF programs) and where the kernel says that they are.
  *
  * Everything here ends the program with "Bail out!" when the system cannot do
  * what a test needs; only what a test is about is left for it to judge.
  */
-#ifndef SELFTESTS_EXECMEM_COMMON_H
-#define SELFTESTS_EXECMEM_COMMON_H
+#ifndef SELFTESTS_KERNEL_MEMORY_COMMON_H
+#define SELFTESTS_KERNEL_MEMORY_COMMON_H
 
 #include <linux/bpf.h>
 #include <stdbool.h>
@@ -195,4 +195,4 @@ void fail_nth(unsigned int nth);
 /* How many allocations are still to be made until one is refused; 0 if it was. */
 unsigned int fail_pending(void);
 
-#endif /* SELFTESTS_EXECMEM_COMMON_H */
+#endif /* SELFTESTS_KERNEL_MEMORY_COMMON_H */

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What the modules of this directory share.
+ * What the modules of several tests share.
  */
-#ifndef SELFTESTS_EXECMEM_MODULES_COMMON_H
-#define SELFTESTS_EXECMEM_MODULES_COMMON_H
+#ifndef SELFTESTS_KERNEL_MEMORY_MODULES_COMMON_H
+#define SELFTESTS_KERNEL_MEMORY_MODULES_COMMON_H
 
 #include <linux/kernel.h>
 #include <linux/kprobes.h>
@@ -57,4 +57,4 @@ static const struct kernel_param_ops __maybe_unused answer_ops = {
 	.get = answer_get,
 };
 
-#endif /* SELFTESTS_EXECMEM_MODULES_COMMON_H */
+#endif /* SELFTESTS_KERNEL_MEMORY_MODULES_COMMON_H */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Hot-added memory as user space sees it: where it is, and using it. */
-#ifndef SELFTESTS_EXECMEM_MEMORY_H
-#define SELFTESTS_EXECMEM_MEMORY_H
+#ifndef SELFTESTS_KERNEL_MEMORY_MEMORY_H
+#define SELFTESTS_KERNEL_MEMORY_MEMORY_H
 
 #include <linux/elf.h>
 #include <stdbool.h>
@@ -126,4 +126,4 @@ void set_policy(int mode, unsigned long nodes);
  */
 void wait_for_node_1(void);
 
-#endif /* SELFTESTS_EXECMEM_MEMORY_H */
+#endif /* SELFTESTS_KERNEL_MEMORY_MEMORY_H */

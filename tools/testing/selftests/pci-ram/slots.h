@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Slots of PCI Express in which the host plugs memory, and devices of pci_ram in them. */
-#ifndef SELFTESTS_EXECMEM_SLOTS_H
-#define SELFTESTS_EXECMEM_SLOTS_H
+#ifndef SELFTESTS_PCI_RAM_SLOTS_H
+#define SELFTESTS_PCI_RAM_SLOTS_H
 
 #include "memory.h"
 
@@ -54,4 +54,4 @@ struct slot find_slot(const struct range *range);
  */
 void drop_device(const struct slot *slot, const struct range *range);
 
-#endif /* SELFTESTS_EXECMEM_SLOTS_H */
+#endif /* SELFTESTS_PCI_RAM_SLOTS_H */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Processes that keep the machine busy while a test goes on. */
-#ifndef SELFTESTS_EXECMEM_LOAD_H
-#define SELFTESTS_EXECMEM_LOAD_H
+#ifndef SELFTESTS_PCI_RAM_LOAD_H
+#define SELFTESTS_PCI_RAM_LOAD_H
 
 #include <stdbool.h>
 #include <sys/types.h>
@@ -24,4 +24,4 @@ void run_programs(void);
 /* Memory is filled, read back and freed. */
 void use_memory(void);
 
-#endif /* SELFTESTS_EXECMEM_LOAD_H */
+#endif /* SELFTESTS_PCI_RAM_LOAD_H */

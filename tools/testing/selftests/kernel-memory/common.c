@@ -377,11 +377,22 @@ bool have_modules(void)
 	return !access("/proc/modules", F_OK);
 }
 
+/* A module of the tests in several folders is in the folder of this file. */
+static const char *module_path(const char *path)
+{
+	static char shared[128];
+
+	if (!access(path, F_OK))
+		return path;
+	snprintf(shared, sizeof(shared), "../kernel-memory/%s", path);
+	return shared;
+}
+
 char *module_read(const char *path, size_t *size)
 {
 	static const char signature[] = "~Module signature appended~\n";
 	const size_t length = sizeof(signature) - 1;
-	char *image = read_bytes(path, size);
+	char *image = read_bytes(module_path(path), size);
 
 	/* The last bytes say that there is one. */
 	if (*size > length && !memcmp(image + *size - length, signature, length))
@@ -391,7 +402,7 @@ char *module_read(const char *path, size_t *size)
 
 int module_insert(const char *path, const char *params)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	int fd = open(module_path(path), O_RDONLY | O_CLOEXEC);
 	int err;
 
 	if (fd < 0)
