@@ -201,7 +201,7 @@ def test_vm(start):
     boot = start("Sv57, 2 harts, a hot-plug port, a virtual machine of KVM", "hotremove-vm", mmu="sv57", harts=2,
                  ports=1, initramfs=with_modules(KERNEL))
     boot.guest.output("modprobe kvm")
-    run_till_gone(boot, "vm run", Devices(boot.guest, "256M"))
+    run_till_gone(boot, "vm", Devices(boot.guest, "256M"))
 
 
 @pytest.mark.skipif(KERNEL != "distro", reason="the lean kernel has no SHPC")

@@ -99,8 +99,9 @@ int main(int argc, char **argv)
 {
 	unsigned int cycles = argc > 1 ? strtoul(argv[1], NULL, 0) : CYCLES;
 
-	setlinebuf(stdout);
-	ksft_print_header();
+	begin();
+	need(STATS);
+	need(TARGET_KO);
 	ksft_set_plan(9);
 
 	test_cycles("module load and unload", cycle_module, cycles);

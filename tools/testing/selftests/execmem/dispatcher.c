@@ -64,8 +64,7 @@ int main(void)
 {
 	int first, second;
 
-	setlinebuf(stdout);
-	ksft_print_header();
+	begin();
 	ksft_set_plan(4);
 
 	first = xdp_load(XDP_DROP);

@@ -134,7 +134,7 @@ static int run_stats(void)
 {
 	static char text[16384];
 
-	return read_all("/sys/kernel/debug/execmem", text, sizeof(text)) ?:
+	return read_all(STATS, text, sizeof(text)) ?:
 	       read_all("/sys/kernel/debug/execmem_areas", text, sizeof(text));
 }
 
@@ -208,10 +208,10 @@ int main(void)
 {
 	const struct rlimit files = { 2 * MAX_SITES, 2 * MAX_SITES };
 
-	setlinebuf(stdout);
-	ksft_print_header();
-	if (access("/proc/self/fail-nth", F_OK))
-		ksft_exit_skip("the kernel cannot inject faults\n");
+	begin();
+	need("/proc/self/fail-nth");
+	need(STATS);
+	need(TARGET_KO);
 	ksft_set_plan(20);
 
 	fail_prepare();

@@ -291,10 +291,9 @@ int main(void)
 {
 	struct stats before;
 
-	setlinebuf(stdout);
-	ksft_print_header();
-	if (!have_modules())
-		ksft_exit_skip("the kernel has no loadable modules\n");
+	begin();
+	need(STATS);
+	need(FEATURES_KO);
 	ksft_set_plan(14);
 	/* kprobes keeps the last of its pages; the tracer, on x86, the trampoline to kprobes */
 	close(kprobe_attach("bpf_check"));

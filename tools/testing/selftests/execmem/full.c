@@ -197,12 +197,11 @@ int main(void)
 	struct rlimit limit = { .rlim_cur = MAX_FDS + 16, .rlim_max = MAX_FDS + 16 };
 	struct usage before;
 
-	setlinebuf(stdout);
+	begin();
+	need(TARGET_KO);
 	if (setrlimit(RLIMIT_NOFILE, &limit))
 		die("limit of open files: %s", strerror(errno));
 	set_jit("1");
-
-	ksft_print_header();
 	ksft_set_plan(4 + NR_WHILE_FULL + 4);
 
 	/* A page of slots and per-cpu memory are kept on purpose: have them before. */

@@ -239,7 +239,7 @@ static bool in_reach(const struct range *range)
 /* The window that a type is allocated in, empty if there is none. */
 static struct range window_of(const char *type)
 {
-	char *text = read_file("/sys/kernel/debug/execmem");
+	char *text = read_file(STATS);
 	struct range window = { 0 }, range;
 	char *line, *word, *rest = text;
 
@@ -292,8 +292,10 @@ static void test_reach(void)
 
 int main(void)
 {
-	setlinebuf(stdout);
-	ksft_print_header();
+	begin();
+	need_ptdump();
+	need(STATS);
+	need(TARGET_KO);
 	ksft_set_plan(16);
 
 	image = (struct range){ symbol("_start"), symbol("_end") };

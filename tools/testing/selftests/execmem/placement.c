@@ -154,8 +154,10 @@ static void test_bpf(void)
 
 int main(void)
 {
-	setlinebuf(stdout);
-	ksft_print_header();
+	begin();
+	need_ptdump();
+	if (have_modules())
+		need(TARGET_KO);
 	ksft_set_plan((have_modules() ? 13 : 5) + have_rox());
 
 	if (have_modules())

@@ -355,8 +355,8 @@ static void test_struct_ops(void)
 
 int main(void)
 {
-	setlinebuf(stdout);
-	ksft_print_header();
+	begin();
+	need(STATS);
 	ksft_set_plan(9);
 
 	test_seccomp();

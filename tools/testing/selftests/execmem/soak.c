@@ -159,8 +159,9 @@ int main(int argc, char **argv)
 	struct copy copy;
 	time_t end;
 
-	setlinebuf(stdout);
-	ksft_print_header();
+	begin();
+	need(STATS);
+	need(TARGET_KO);
 	ksft_set_plan(PROCESSES + KINDS + ARRAY_SIZE(types));
 
 	/* The clock may start at the same time with each boot. */

@@ -23,7 +23,6 @@
 #define PROBED_FUNCTION	"bpf_check"
 
 #define KPTR_RESTRICT	"/proc/sys/kernel/kptr_restrict"
-#define TABLE		"/sys/kernel/debug/execmem"
 #define AREAS		"/sys/kernel/debug/execmem_areas"
 #define INSTANCE	"/sys/kernel/tracing/instances/execmem-stats"
 
@@ -394,9 +393,9 @@ static void test_addresses_are_hidden(void)
 	bool hidden, given;
 
 	must_write(KPTR_RESTRICT, "2");
-	hidden = all_hidden(AREAS) && all_hidden(TABLE);
+	hidden = all_hidden(AREAS) && all_hidden(STATS);
 	must_write(KPTR_RESTRICT, before);
-	given = !all_hidden(AREAS) && !all_hidden(TABLE);
+	given = !all_hidden(AREAS) && !all_hidden(STATS);
 	free(before);
 	ksft_test_result(hidden && given, "kptr_restrict hides the addresses of both files\n");
 
@@ -413,8 +412,9 @@ static void test_addresses_are_hidden(void)
 
 int main(void)
 {
-	setlinebuf(stdout);
-	ksft_print_header();
+	begin();
+	need(STATS);
+	need(TARGET_KO);
 	ksft_set_plan(25);
 
 	trace_begin();

@@ -132,8 +132,10 @@ int main(void)
 	struct ptdump dump;
 	int probe, prog;
 
-	setlinebuf(stdout);
-	ksft_print_header();
+	begin();
+	need_ptdump();
+	if (have_modules())
+		need(TARGET_KO);
 	ksft_set_plan(5);
 
 	/* A dump that misses what is surely there would hide the rest too. */

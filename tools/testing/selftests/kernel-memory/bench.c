@@ -187,7 +187,7 @@ static void bench_bpf(size_t programs, size_t nr)
 	print_per_program("free-bytes", pages * (long)PAGE_SIZE, programs);
 	print_per_program("vmalloc-bytes", meminfo_bytes("VmallocUsed") - used, programs);
 	print_value("image-bytes", bpf_image_size(fds[0]));
-	if (!access("/sys/kernel/debug/execmem", F_OK))
+	if (!access(STATS, F_OK))
 		print_per_program("executable-bytes", stats_of("bpf").used, programs);
 	pause_for("bpf");
 

@@ -27,10 +27,12 @@
 /* As /proc/vmallocinfo names who allocates a block of the cache */
 #define CACHE_BLOCK	"execmem_cache_take+"
 
-void skip_without_mode(int argc, const char *usage)
+void begin(void)
 {
-	if (argc < 2)
-		ksft_exit_skip("usage: %s\n", usage);
+	setlinebuf(stdout);
+	ksft_print_header();
+	if (geteuid())
+		ksft_exit_skip("only root can run this\n");
 }
 
 char *read_bytes(const char *path, size_t *length)
@@ -119,7 +121,7 @@ struct ptdump ptdump_read(void)
 
 	/* The areas' names point into the text of the latest dump. */
 	free(text);
-	text = read_file("/sys/kernel/debug/kernel_page_tables");
+	text = read_file(PTDUMP);
 
 	rest = text;
 	while ((line = strsep(&rest, "\n")) && *line) {
@@ -176,7 +178,7 @@ const struct mapping *ptdump_find(const struct ptdump *dump, unsigned long addr)
 
 struct stats stats_of(const char *type)
 {
-	char *text = read_file("/sys/kernel/debug/execmem");
+	char *text = read_file(STATS);
 	char *line, *rest = text;
 	struct stats stats;
 	char name[32];
@@ -386,6 +388,21 @@ static const char *module_path(const char *path)
 		return path;
 	snprintf(shared, sizeof(shared), "../kernel-memory/%s", path);
 	return shared;
+}
+
+void need(const char *path)
+{
+	if (access(module_path(path), F_OK))
+		ksft_exit_skip("there is no %s\n", path);
+}
+
+void need_ptdump(void)
+{
+#ifdef __riscv
+	need(PTDUMP);
+#else
+	ksft_exit_skip("only RISC-V's page-table dump has these areas\n");
+#endif
 }
 
 char *module_read(const char *path, size_t *size)

@@ -46,7 +46,10 @@
 /* Nothing but a test calls it, and the instruction at first_insn() needs a slot. */
 #define PROBED_SYSCALL	"sys_getppid"
 
-/* One line of /sys/kernel/debug/kernel_page_tables. */
+#define PTDUMP		"/sys/kernel/debug/kernel_page_tables"
+#define STATS		"/sys/kernel/debug/execmem"
+
+/* One line of PTDUMP */
 struct mapping {
 	unsigned long start, end;
 	unsigned long phys;	/* of the start */
@@ -66,11 +69,14 @@ struct ptdump {
 		exit(1);					\
 	} while (0)
 
+/* What main() of a test begins with. Skips the test, with exit code 4, unless root runs it. */
+void begin(void);
 /*
- * Some programs need to be told what to do, and a host that does its part. Without
- * arguments, as kselftest's "make run_tests" calls them, they are skipped.
+ * Skip it as well where the kernel does not have a file, or a module was not built, and where
+ * the kernel cannot show its page tables.
  */
-void skip_without_mode(int argc, const char *usage);
+void need(const char *path);
+void need_ptdump(void);
 
 /* The whole file, how many bytes it has, or the number in it; free() the text. */
 char *read_file(const char *path);
@@ -86,7 +92,7 @@ struct ptdump ptdump_read(void);
 void ptdump_free(struct ptdump *dump);
 const struct mapping *ptdump_find(const struct ptdump *dump, unsigned long addr);
 
-/* One line of /sys/kernel/debug/execmem. */
+/* One line of STATS */
 struct stats {
 	unsigned long live, asked, used, peak, failed, blocks;
 };

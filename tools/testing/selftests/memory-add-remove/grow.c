@@ -378,21 +378,20 @@ int main(int argc, char **argv)
 {
 	struct work *work = mmap(NULL, sizeof(*work), PROT_READ | PROT_WRITE,
 				 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	const char *mode = argc > 1 ? argv[1] : "";
 	long free_before, tables;
 	char *iomem = read_file("/proc/iomem");
 	pid_t children[WORKERS];
 	int round, i;
 
-	setlinebuf(stdout);
-	ksft_print_header();
-	skip_without_mode(argc, "grow MIB... 0 | huge MIB | read");
+	begin();
 	total = meminfo_bytes("MemTotal");
 	blocks = memory_blocks();
-	if (!strcmp(argv[1], "huge") && argc == 3) {
+	if (!strcmp(mode, "huge") && argc == 3) {
 		main_huge(strtoul(argv[2], NULL, 10) * MIB);
 		ksft_finished();
 	}
-	if (!strcmp(argv[1], "read")) {
+	if (!strcmp(mode, "read")) {
 		main_read();
 		ksft_finished();
 	}

@@ -779,9 +779,7 @@ int main(int argc, char **argv)
 	const char *mode = argc > 1 ? argv[1] : "";
 	unsigned int number = argc > 2 ? strtoul(argv[2], NULL, 0) : 0, seed;
 
-	setlinebuf(stdout);
-	ksft_print_header();
-	skip_without_mode(argc, "hotplug MODE [ARGUMENT...], as hotplug.c says");
+	begin();
 	if (access("/sys/kernel/debug/hotplug_range", F_OK))
 		module_load("modules/hotplug_range.ko");
 	block = block_size();

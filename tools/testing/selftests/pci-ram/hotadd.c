@@ -198,9 +198,7 @@ int main(int argc, char **argv)
 	if (!strcmp(mode, "in-range"))
 		return main_in_range(argv + 2);
 
-	setlinebuf(stdout);
-	ksft_print_header();
-	skip_without_mode(argc, "hotadd add MIB... | refuse");
+	begin();
 	if (!strcmp(mode, "add") && argc > 2)
 		main_add(argv + 2);
 	else if (!strcmp(mode, "refuse"))

@@ -737,9 +737,7 @@ int main(int argc, char **argv)
 	if (!strcmp(mode, "nothing"))
 		return 0;
 
-	setlinebuf(stdout);
-	ksft_print_header();
-	skip_without_mode(argc, "kinds MODE [NODE], as kinds.c says");
+	begin();
 	if (access("/sys/kernel/debug/hotplug_range", F_OK))
 		module_load("modules/hotplug_range.ko");
 	online_as("online_movable");

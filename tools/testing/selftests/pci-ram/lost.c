@@ -653,9 +653,7 @@ int main(int argc, char **argv)
 	const char *mode = argc > 1 ? argv[1] : "";
 	struct sigaction action = { .sa_sigaction = on_bus_error, .sa_flags = SA_SIGINFO };
 
-	setlinebuf(stdout);
-	ksft_print_header();
-	skip_without_mode(argc, "lost MODE, as lost.c says");
+	begin();
 	if (access("/sys/kernel/debug/hotplug_range", F_OK))
 		module_load("modules/hotplug_range.ko");
 	sigaction(SIGBUS, &action, NULL);

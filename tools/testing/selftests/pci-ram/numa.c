@@ -460,9 +460,7 @@ int main(int argc, char **argv)
 {
 	const char *mode = argc > 1 ? argv[1] : "";
 
-	setlinebuf(stdout);
-	ksft_print_header();
-	skip_without_mode(argc, "numa MODE, as numa.c says");
+	begin();
 	if (access(NODES_DIR "node1", F_OK))
 		ksft_exit_skip("no node 1\n");
 	if (access("/sys/kernel/debug/hotplug_range", F_OK))

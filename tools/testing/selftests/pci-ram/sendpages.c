@@ -73,9 +73,7 @@ int main(int argc, char **argv)
 	int memfd, server;
 	pid_t child;
 
-	setlinebuf(stdout);
-	ksft_print_header();
-	skip_without_mode(argc, "sendpages ADDRESS PORT MIB");
+	begin();
 	if (argc != 4)
 		die("usage: sendpages ADDRESS PORT MIB");
 	size = strtoul(argv[3], NULL, 10) * MIB;

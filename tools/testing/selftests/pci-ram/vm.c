@@ -169,7 +169,7 @@ static bool works(void)
 	return wait_for(came_to_or_stopped, wanted) && vm.rounds >= wanted;
 }
 
-int main(int argc, char **argv)
+int main(void)
 {
 	int kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
 	struct memory_state before;
@@ -178,11 +178,7 @@ int main(int argc, char **argv)
 	size_t found;
 	bool worked, intact;
 
-	setlinebuf(stdout);
-	ksft_print_header();
-	skip_without_mode(argc, "vm run, and a host that plugs memory");
-	if (strcmp(argv[1], "run"))
-		die("usage: vm run");
+	begin();
 	if (kvm < 0)
 		ksft_exit_skip("/dev/kvm: %s\n", strerror(errno));
 

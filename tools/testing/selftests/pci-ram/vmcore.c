@@ -92,9 +92,7 @@ int main(int argc, char **argv)
 {
 	const char *mode = argc > 2 ? argv[1] : "";
 
-	setlinebuf(stdout);
-	ksft_print_header();
-	skip_without_mode(argc, "vmcore MODE MIB, as vmcore.c says");
+	begin();
 	if (!strcmp(mode, "keep"))
 		main_keep(strtoul(argv[2], NULL, 0) * MIB);
 	else if (!strcmp(mode, "find") && argc > 3)

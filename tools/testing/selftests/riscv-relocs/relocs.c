@@ -263,10 +263,9 @@ int main(void)
 	size_t i;
 	int err;
 
-	setlinebuf(stdout);
-	ksft_print_header();
-	if (!have_modules() || access(KO, F_OK))
-		ksft_exit_skip("there is no " KO "\n");
+	begin();
+	need(STATS);
+	need(KO);
 	ksft_set_plan(3 + ARRAY_SIZE(faults));
 	before = stats_at_rest("total");
 

@@ -128,8 +128,7 @@ static void test_module(void)
 
 int main(void)
 {
-	setlinebuf(stdout);
-	ksft_print_header();
+	begin();
 
 	cpu = sysconf(_SC_NPROCESSORS_ONLN) - 1;
 	snprintf(online_file, sizeof(online_file), "/sys/devices/system/cpu/cpu%d/online", cpu);

@@ -367,8 +367,7 @@ static void expedite_rcu(const char *value)
 
 int main(void)
 {
-	setlinebuf(stdout);
-	ksft_print_header();
+	begin();
 	ksft_set_plan(have_modules() ? 15 : 4);
 
 	expedite_rcu("1");

@@ -469,9 +469,7 @@ int main(int argc, char **argv)
 {
 	const char *mode = argc > 1 ? argv[1] : "";
 
-	setlinebuf(stdout);
-	ksft_print_header();
-	skip_without_mode(argc, "pmem fs | dax | ram TIMES");
+	begin();
 	if (access("/sys/kernel/debug/hotplug_range", F_OK))
 		module_load("modules/hotplug_range.ko");
 
