@@ -19,7 +19,6 @@
 
 #define LINE		64UL
 #define COW_STEP	(2UL << 20)
-#define MEMORY_DIR	"/sys/devices/system/memory"
 #define HOTPLUG_DIR	"/sys/kernel/debug/hotplug_range"
 #define NOTIFIER_DIR	"/sys/kernel/debug/notifier-error-inject/memory/actions"
 #define KSM		"/sys/kernel/mm/ksm"
@@ -122,30 +121,74 @@ long free_pages(void)
 	return sum;
 }
 
-unsigned long meminfo_bytes(const char *field)
+static unsigned long bytes_of(const char *path, const char *field)
 {
-	char *text = read_file("/proc/meminfo");
+	char *text = read_file(path);
 	char *found = strstr(text, field);
 	unsigned long kib;
 
 	if (!found || sscanf(found + strlen(field), ": %lu kB", &kib) != 1)
-		die("/proc/meminfo has no %s", field);
+		die("%s has no %s", path, field);
 	free(text);
 	return kib << 10;
 }
 
-void wait_for_memory(unsigned long before, unsigned long size)
+unsigned long meminfo_bytes(const char *field)
+{
+	return bytes_of("/proc/meminfo", field);
+}
+
+unsigned long node_bytes(int node, const char *field)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/sys/devices/system/node/node%d/meminfo", node);
+	return bytes_of(path, field);
+}
+
+void load_hotplug_range(void)
+{
+	if (access(HOTPLUG_DIR, F_OK))
+		module_load("modules/hotplug_range.ko");
+}
+
+void online_as(const char *policy)
+{
+	must_write(MEMORY_DIR "/auto_online_blocks", policy);
+}
+
+bool wait_for(bool (*reached)(size_t wanted), size_t wanted)
 {
 	int tenths;
 
-	printf("# " PLUG_NOW "\n");
-	for (tenths = 0; tenths < 10 * PLUG_LIMIT; tenths++) {
-		if (meminfo_bytes("MemTotal") >= before + size)
-			return;
+	for (tenths = 0; tenths < 10 * WAIT_LIMIT; tenths++) {
+		if (reached(wanted))
+			return true;
 		usleep(100000);
 	}
-	die("MemTotal grew by %lu kB of %lu kB in %d s",
-	    (meminfo_bytes("MemTotal") - before) >> 10, size >> 10, PLUG_LIMIT);
+	return false;
+}
+
+static bool total_has_reached(size_t wanted)
+{
+	return meminfo_bytes("MemTotal") >= wanted;
+}
+
+void wait_for_memory(unsigned long before, unsigned long size)
+{
+	printf("# " PLUG_NOW "\n");
+	if (!wait_for(total_has_reached, before + size))
+		die("MemTotal grew by %lu kB of %lu kB in %d s",
+		    (meminfo_bytes("MemTotal") - before) >> 10, size >> 10, WAIT_LIMIT);
+}
+
+bool iomem_is(const char *before)
+{
+	char *now = read_file("/proc/iomem");
+	bool same = !strcmp(now, before);
+
+	free(now);
+	return same;
 }
 
 static unsigned long pattern(size_t offset)
@@ -195,7 +238,7 @@ bool verify(const void *memory, size_t size)
 
 size_t filled_page(const void *page)
 {
-	const unsigned long inverse = (unsigned long)0xf1de83e19937733dULL;
+	const unsigned long inverse = 0xf1de83e19937733dULL & ~0UL;
 	unsigned long offset = *(const unsigned long *)page * inverse - 1, line;
 
 	for (line = 0; line < (unsigned long)PAGE_SIZE; line += LINE) {
@@ -205,18 +248,19 @@ size_t filled_page(const void *page)
 	return offset % PAGE_SIZE ? SIZE_MAX : offset / PAGE_SIZE;
 }
 
+static bool so_many_merged(size_t wanted)
+{
+	return read_long(KSM "/pages_sharing") >= (long)wanted;
+}
+
 bool merge_pages(long nr)
 {
-	bool merged = false;
-	int tenths;
+	bool merged;
 
 	must_write(KSM "/pages_to_scan", "10000");
 	must_write(KSM "/sleep_millisecs", "1");
 	must_write(KSM "/run", "1");
-	for (tenths = 0; tenths < 50 * PLUG_LIMIT && !merged; tenths++) {
-		usleep(100000);
-		merged = read_long(KSM "/pages_sharing") >= nr;
-	}
+	merged = wait_for(so_many_merged, nr);
 	must_write(KSM "/run", "0");
 	return merged;
 }
@@ -364,15 +408,15 @@ void set_policy(int mode, unsigned long nodes)
 		die("set_mempolicy(%d, %#lx): %s", mode, nodes, strerror(err));
 }
 
+static bool can_bind(size_t nodes)
+{
+	return !try_policy(MPOL_BIND, nodes);
+}
+
 void wait_for_node_1(void)
 {
-	int tenths;
-
-	for (tenths = 0; try_policy(MPOL_BIND, NODE_1); tenths++) {
-		if (tenths == 50 * PLUG_LIMIT)
-			die("node 1 cannot be used");
-		usleep(100000);
-	}
+	if (!wait_for(can_bind, NODE_1))
+		die("node 1 cannot be used");
 	set_policy(MPOL_DEFAULT, 0);
 }
 

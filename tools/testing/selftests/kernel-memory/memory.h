@@ -8,8 +8,9 @@
 #include <stddef.h>
 #include <sys/types.h>
 
+#define MEMORY_DIR	"/sys/devices/system/memory"
 #define MAX_RANGES	8
-#define PLUG_LIMIT	60	/* seconds; a slot takes five to react */
+#define WAIT_LIMIT	300	/* seconds; a slot takes five to react, a busy machine many */
 
 /* The host waits for this line before it plugs a device. */
 #define PLUG_NOW	"plug memory now"
@@ -31,8 +32,19 @@ struct ranges {
 struct ranges hot_ranges(void);
 unsigned long ranges_size(const struct ranges *ranges);
 
-/* A number of /proc/meminfo, in bytes. */
+/* A number of /proc/meminfo, in bytes, and one of a node. */
 unsigned long meminfo_bytes(const char *field);
+unsigned long node_bytes(int node, const char *field);
+
+/* Load modules/hotplug_range.ko if it is not there. */
+void load_hotplug_range(void);
+/* How what is added from here on comes online, as auto_online_blocks has it. */
+void online_as(const char *policy);
+
+/* Something that is going to be so; returns whether it is, if need be after WAIT_LIMIT. */
+bool wait_for(bool (*reached)(size_t wanted), size_t wanted);
+/* Whether /proc/iomem is the same text. */
+bool iomem_is(const char *before);
 
 /* All that removed memory has to give back, but for free memory. */
 struct memory_state {

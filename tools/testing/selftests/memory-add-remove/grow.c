@@ -48,6 +48,7 @@ struct work {
 /* The guest before it has grown. */
 static unsigned long total;
 static size_t blocks;
+static const char *iomem;
 
 /* What is in the memory it has grown by, if anything. */
 static void *data;
@@ -110,47 +111,31 @@ static bool work_goes_on(struct work *work)
 	return true;
 }
 
-/* True as soon as something is what it should be, false if that takes too long. */
-static bool soon(bool (*is)(const void *value), const void *value)
+static bool total_is(size_t wanted)
 {
-	int tenths;
-
-	for (tenths = 0; tenths < 10 * LIMIT; tenths++) {
-		if (is(value))
-			return true;
-		usleep(100000);
-	}
-	return false;
+	return meminfo_bytes("MemTotal") == wanted;
 }
 
-static bool total_is(const void *value)
+static bool blocks_at_least(size_t wanted)
 {
-	return meminfo_bytes("MemTotal") == *(const unsigned long *)value;
+	return memory_blocks() >= wanted;
 }
 
-static bool blocks_at_least(const void *value)
+static bool blocks_are_as_many(size_t wanted)
 {
-	return memory_blocks() >= *(const size_t *)value;
+	return memory_blocks() == wanted;
 }
 
-static bool blocks_are_as_many(const void *value)
+static bool free_again(size_t wanted)
 {
-	return memory_blocks() == *(const size_t *)value;
-}
-
-static bool free_again(const void *value)
-{
-	return *(const long *)value - free_pages() < NOISE;
+	return (long)wanted - free_pages() < NOISE;
 }
 
 /* The range is the last that goes away when memory is removed. */
-static bool iomem_is(const void *value)
+static bool iomem_is_back(size_t unused)
 {
-	char *now = read_file("/proc/iomem");
-	bool same = !strcmp(now, value);
-
-	free(now);
-	return same;
+	(void)unused;
+	return iomem_is(iomem);
 }
 
 /* The host makes the guest larger than at first by this, after having been @before. */
@@ -160,10 +145,10 @@ static void become(size_t size, size_t before, struct work *work)
 	size_t count = blocks + (size + block - 1) / block;
 
 	printf("# " PLUG_NOW "\n");
-	ksft_test_result(soon(total_is, &want), "MemTotal is %zu MiB larger than at first\n",
+	ksft_test_result(wait_for(total_is, want), "MemTotal is %zu MiB larger than at first\n",
 			 size / MIB);
 	/* From the middle it may shrink by parts of blocks. */
-	ksft_test_result(soon(before && size ? blocks_at_least : blocks_are_as_many, &count),
+	ksft_test_result(wait_for(before && size ? blocks_at_least : blocks_are_as_many, count),
 			 "there are as many memory blocks as that takes\n");
 
 	if (size && !data) {
@@ -232,9 +217,9 @@ static unsigned long huge_failures(void)
 	return count;
 }
 
-static bool huge_has_failed(const void *value)
+static bool huge_has_failed(size_t wanted)
 {
-	return huge_failures() > *(const unsigned long *)value;
+	return huge_failures() > wanted;
 }
 
 /*
@@ -248,7 +233,7 @@ static void *grow_by_huge(size_t size, unsigned long nr)
 	char *memory;
 
 	printf("# " PLUG_NOW "\n");
-	if (!soon(total_is, &want))
+	if (!wait_for(total_is, want))
 		die("the guest is not larger by %zu MiB", size / MIB);
 	hot = hot_ranges();
 	/* Huge pages that can be moved are first taken from zone Movable, as others are. */
@@ -267,8 +252,9 @@ static void shrink_from_huge(void *memory, unsigned long nr)
 	char *more;
 
 	printf("# " REMOVE_NOW "\n");
-	ksft_test_result(soon(total_is, &total), "all the memory is given back\n");
-	ksft_test_result(soon(blocks_are_as_many, &blocks), "there are as many blocks as before\n");
+	ksft_test_result(wait_for(total_is, total), "all the memory is given back\n");
+	ksft_test_result(wait_for(blocks_are_as_many, blocks),
+			 "there are as many blocks as before\n");
 	ksft_test_result(verify(memory, nr / 2 * HUGE), "huge pages in use are intact\n");
 	ksft_test_result(pool_is(nr, nr / 2), "the pool is what it was\n");
 	more = fill_huge(nr / 2 * HUGE);
@@ -285,21 +271,21 @@ static void wait_with_huge(void *memory, unsigned long nr)
 	unsigned long failures = huge_failures();
 
 	printf("# " REMOVE_NOW "\n");
-	ksft_test_result(soon(huge_has_failed, &failures),
+	ksft_test_result(wait_for(huge_has_failed, failures),
 			 "for some huge pages there is no room\n");
 	ksft_test_result(meminfo_bytes("MemTotal") >= nr * HUGE, "the memory of as many stays\n");
 	ksft_test_result(verify(memory, nr / 2 * HUGE), "huge pages in use are intact\n");
 	ksft_test_result(pool_is(nr, nr / 2), "the pool is what it was\n");
 	munmap(memory, nr / 2 * HUGE);
 	ksft_test_result(set_pool(0) && pool_is(0, 0), "all of them can be freed\n");
-	ksft_test_result(soon(total_is, &total), "now all the memory is given back\n");
-	ksft_test_result(soon(blocks_are_as_many, &blocks), "there are as many blocks as before\n");
+	ksft_test_result(wait_for(total_is, total), "now all the memory is given back\n");
+	ksft_test_result(wait_for(blocks_are_as_many, blocks),
+			 "there are as many blocks as before\n");
 }
 
 static void main_huge(size_t size)
 {
 	const unsigned long few = 32, many = total / (2 * HUGE) * 2 + 2;
-	char *iomem = read_file("/proc/iomem");
 	long free_before = 0;
 	int round;
 
@@ -309,11 +295,11 @@ static void main_huge(size_t size)
 	for (round = 0; round < ROUNDS; round++) {
 		shrink_from_huge(grow_by_huge(size, few), few);
 		wait_with_huge(grow_by_huge(size, many), many);
-		ksft_test_result(soon(iomem_is, iomem), "/proc/iomem is as before\n");
+		ksft_test_result(wait_for(iomem_is_back, 0), "/proc/iomem is as before\n");
 		if (!round)
 			free_before = free_pages();
 	}
-	ksft_test_result(soon(free_again, &free_before), "all memory is free again\n");
+	ksft_test_result(wait_for(free_again, free_before), "all memory is free again\n");
 	ksft_print_msg("%ld pages fewer are free\n", free_before - free_pages());
 }
 
@@ -380,13 +366,13 @@ int main(int argc, char **argv)
 				 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	const char *mode = argc > 1 ? argv[1] : "";
 	long free_before, tables;
-	char *iomem = read_file("/proc/iomem");
 	pid_t children[WORKERS];
 	int round, i;
 
 	begin();
 	total = meminfo_bytes("MemTotal");
 	blocks = memory_blocks();
+	iomem = read_file("/proc/iomem");
 	if (!strcmp(mode, "huge") && argc == 3) {
 		main_huge(strtoul(argv[2], NULL, 10) * MIB);
 		ksft_finished();
@@ -398,8 +384,7 @@ int main(int argc, char **argv)
 	if (argc < 3 || strcmp(argv[argc - 1], "0") || work == MAP_FAILED)
 		die("usage: grow MIB... 0 | huge MIB | read");
 	ksft_set_plan(ROUNDS * (3 * (argc - 1) + 2) + 2);
-	if (access("/sys/kernel/debug/hotplug_range", F_OK))
-		module_load("modules/hotplug_range.ko");
+	load_hotplug_range();
 
 	for (round = 0; round < ROUNDS; round++) {
 		size_t size, before = 0;
@@ -413,13 +398,13 @@ int main(int argc, char **argv)
 			before = size;
 		}
 		ksft_test_result(end_work(work, children), "no worker found its memory changed\n");
-		ksft_test_result(soon(iomem_is, iomem), "/proc/iomem is as before\n");
+		ksft_test_result(wait_for(iomem_is_back, 0), "/proc/iomem is as before\n");
 	}
 
 	if (symbol_address("kasan_report")) {
 		ksft_test_result_skip("free memory: KASAN keeps what was freed for a while\n");
 	} else {
-		ksft_test_result(soon(free_again, &free_before), "all memory is free again\n");
+		ksft_test_result(wait_for(free_again, free_before), "all memory is free again\n");
 		ksft_print_msg("%ld pages fewer are free\n", free_before - free_pages());
 	}
 

@@ -55,16 +55,6 @@ static void must(const char *operation, unsigned long start, unsigned long size)
 		die("%s %#lx, %lu MiB: %s", operation, start, size / MIB, strerror(err));
 }
 
-/* The zone of what is added from here on; pages of Movable can always be moved. */
-static void online_as(const char *policy)
-{
-	int fd = open("/sys/devices/system/memory/auto_online_blocks", O_WRONLY | O_CLOEXEC);
-
-	if (fd < 0 || write(fd, policy, strlen(policy)) < 0)
-		die("online policy %s: %s", policy, strerror(errno));
-	close(fd);
-}
-
 /* All that a removed range has to give back. */
 struct state {
 	unsigned long total, tables;
@@ -780,10 +770,10 @@ int main(int argc, char **argv)
 	unsigned int number = argc > 2 ? strtoul(argv[2], NULL, 0) : 0, seed;
 
 	begin();
-	if (access("/sys/kernel/debug/hotplug_range", F_OK))
-		module_load("modules/hotplug_range.ko");
+	load_hotplug_range();
 	block = block_size();
 	unused = unused_ram();
+	/* Pages of this zone can always be moved. */
 	online_as("online_movable");
 
 	if (!strcmp(mode, "cycles")) {

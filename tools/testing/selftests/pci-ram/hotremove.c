@@ -34,7 +34,6 @@
 #include "slots.h"
 
 #define HOTPLUG_PARAMS	"/sys/module/memory_hotplug/parameters"
-#define PATIENCE	"/sys/module/pci_ram/parameters/patience"
 
 /* Lines of the kernel log. */
 #define LOG_BUTTON	"Powering off due to button press"
@@ -728,10 +727,7 @@ int main(int argc, char **argv)
 	if (!strcmp(mode, "nothing"))
 		return 0;
 
-	begin();
-	if (access("/sys/kernel/debug/hotplug_range", F_OK))
-		module_load("modules/hotplug_range.ko");
-	online_as("online_movable");
+	begin_slots("online_movable");
 	/* Only the machine's speed may make it longer. */
 	must_write(PATIENCE, "600");
 

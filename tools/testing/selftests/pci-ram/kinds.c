@@ -42,7 +42,6 @@
 #define THP		"/sys/kernel/mm/transparent_hugepage"
 #define ZRAM		"/sys/block/zram0"
 #define ZRAM_DISK	"/dev/zram0"
-#define PATIENCE	"/sys/module/pci_ram/parameters/patience"
 
 /* Why a removal is refused, in the kernel log */
 #define LOG_IN_USE	"some of it is in use and cannot be moved"
@@ -486,14 +485,6 @@ static void bind_to(void *memory, size_t size, int node)
 		die("mbind: %s", strerror(errno));
 }
 
-static void must_set_state(unsigned long addr, const char *state)
-{
-	int err = set_state(addr, state);
-
-	if (err)
-		die("block at %#lx, %s: %s", addr, state, strerror(err));
-}
-
 /*
  * A device of two blocks, whose second is all that its node has, in zone Normal. Threads that
  * a node gets with its first memory would have their stacks there, so at first that
@@ -501,16 +492,16 @@ static void must_set_state(unsigned long addr, const char *state)
  */
 static struct range plug_normal(void)
 {
-	unsigned long block = block_size();
-	struct range range;
+	struct range first, second;
 
 	online_as("offline");
-	range = plug_one().range[0];
-	must_set_state(range.start, "online_movable");
-	must_set_state(range.start + block, "online_kernel");
-	must_set_state(range.start, "offline");
-	range.start += block;
-	return range;
+	first = plug_one().range[0];
+	second = (struct range){ first.start + block_size(), first.end };
+	first.end = second.start;
+	set_states(&first, "online_movable");
+	set_states(&second, "online_kernel");
+	set_states(&first, "offline");
+	return second;
 }
 
 static unsigned long physical(const void *page)
@@ -630,7 +621,6 @@ static void main_gigantic(int node)
 	struct memory_state none = memory_state();
 	struct ranges ranges, large;
 	char path[96], *memory;
-	unsigned long addr;
 	size_t found;
 
 	snprintf(path, sizeof(path), "/sys/devices/system/node/node%d/" POOL_1G, node);
@@ -639,10 +629,8 @@ static void main_gigantic(int node)
 	ranges = plug(2);
 	/* As in plug_normal(), what the node needs for itself is to be elsewhere. */
 	large = (struct ranges){ .range = { ranges.range[1] }, .nr = 1 };
-	for (addr = ranges.range[0].start; addr < ranges.range[0].end; addr += block_size())
-		must_set_state(addr, "online_movable");
-	for (addr = large.range[0].start; addr < large.range[0].end; addr += block_size())
-		must_set_state(addr, "online_kernel");
+	set_states(&ranges.range[0], "online_movable");
+	set_states(&large.range[0], "online_kernel");
 	find_slot_power(large.range[0].start);
 	must_write(path, "1");
 	memory = mmap(NULL, GIB, PROT_READ | PROT_WRITE,
@@ -665,20 +653,6 @@ static void main_gigantic(int node)
 
 #define PER_CPU_VALUE	(16 * 1024UL)
 #define PER_CPU_NR	512UL
-
-static unsigned long node_free(int node)
-{
-	char path[64], *text, *line;
-	unsigned long kib;
-
-	snprintf(path, sizeof(path), "/sys/devices/system/node/node%d/meminfo", node);
-	text = read_file(path);
-	line = strstr(text, "MemFree:");
-	if (!line || sscanf(line, "MemFree: %lu kB", &kib) != 1)
-		die("%s has no MemFree", path);
-	free(text);
-	return kib << 10;
-}
 
 static int per_cpu_map(void)
 {
@@ -711,9 +685,9 @@ static void main_percpu(int node)
 	close(map);
 
 	plug_normal();
-	before = node_free(node);
+	before = node_bytes(node, "MemFree");
 	map = per_cpu_map();
-	after = node_free(node);
+	after = node_bytes(node, "MemFree");
 	/* The allocator may have kept some of the other map. */
 	ksft_test_result(before - after >= size / 2, "%lu MiB of it in zone Normal\n",
 			 (before - after) / MIB);
@@ -737,10 +711,7 @@ int main(int argc, char **argv)
 	if (!strcmp(mode, "nothing"))
 		return 0;
 
-	begin();
-	if (access("/sys/kernel/debug/hotplug_range", F_OK))
-		module_load("modules/hotplug_range.ko");
-	online_as("online_movable");
+	begin_slots("online_movable");
 	/* Only the machine's speed may make it longer. */
 	must_write(PATIENCE, "600");
 

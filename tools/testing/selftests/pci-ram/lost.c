@@ -653,11 +653,8 @@ int main(int argc, char **argv)
 	const char *mode = argc > 1 ? argv[1] : "";
 	struct sigaction action = { .sa_sigaction = on_bus_error, .sa_flags = SA_SIGINFO };
 
-	begin();
-	if (access("/sys/kernel/debug/hotplug_range", F_OK))
-		module_load("modules/hotplug_range.ko");
+	begin_slots("offline");
 	sigaction(SIGBUS, &action, NULL);
-	online_as("offline");
 
 	if (!strcmp(mode, "nothing"))
 		main_nothing();

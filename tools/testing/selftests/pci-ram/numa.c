@@ -79,20 +79,6 @@ static bool file_is(const char *path, const char *value)
 	return same;
 }
 
-static unsigned long node_bytes(int node)
-{
-	char path[64], *text, *found;
-	unsigned long kib;
-
-	snprintf(path, sizeof(path), NODES_DIR "node%d/meminfo", node);
-	text = read_file(path);
-	found = strstr(text, "MemTotal:");
-	if (!found || sscanf(found, "MemTotal: %lu", &kib) != 1)
-		die("%s has no MemTotal", path);
-	free(text);
-	return kib << 10;
-}
-
 /* Whether each block of a range is listed in node 1, and no other node lists it. */
 static bool blocks_in_node_1(const struct range *range)
 {
@@ -258,7 +244,7 @@ static int set_policy_errno(int mode, unsigned long nodes)
 static bool node_1_is(unsigned long bytes)
 {
 	const char *nodes = bytes ? "0-1" : "0";
-	unsigned long now = node_bytes(1);
+	unsigned long now = node_bytes(1, "MemTotal");
 
 	if (now != bytes)
 		ksft_print_msg("node 1 has %lu kB, not %lu\n", now >> 10, bytes >> 10);
@@ -350,7 +336,7 @@ static void test_round(const struct memory_state *none, unsigned long more, bool
 
 static void main_comes(void)
 {
-	unsigned long more = node_bytes(1);
+	unsigned long more = node_bytes(1, "MemTotal");
 	struct memory_state none = memory_state();
 
 	ksft_set_plan(more ? 8 : 16);
@@ -439,9 +425,9 @@ static void main_stress(int cycles)
 	hit[0] = node_hits();
 	for (i = 0; i < cycles; i++) {
 		set_states(&ranges.range[0], "offline");
-		done += !node_bytes(1) && file_is(NODES_DIR "has_memory", "0");
+		done += !node_bytes(1, "MemTotal") && file_is(NODES_DIR "has_memory", "0");
 		set_states(&ranges.range[0], "online_movable");
-		done += node_bytes(1) == size && file_is(NODES_DIR "has_memory", "0-1");
+		done += node_bytes(1, "MemTotal") == size && file_is(NODES_DIR "has_memory", "0-1");
 	}
 	hit[1] = node_hits();
 	ksft_test_result(done == 2 * cycles,
@@ -463,8 +449,7 @@ int main(int argc, char **argv)
 	begin();
 	if (access(NODES_DIR "node1", F_OK))
 		ksft_exit_skip("no node 1\n");
-	if (access("/sys/kernel/debug/hotplug_range", F_OK))
-		module_load("modules/hotplug_range.ko");
+	load_hotplug_range();
 	online_as("online_movable");
 
 	if (!strcmp(mode, "comes"))

@@ -12,9 +12,11 @@
 #include "memory.h"
 #include "slots.h"
 
-void online_as(const char *policy)
+void begin_slots(const char *policy)
 {
-	must_write(MEMORY_DIR "/auto_online_blocks", policy);
+	begin();
+	load_hotplug_range();
+	online_as(policy);
 }
 
 int set_state(unsigned long addr, const char *state)
@@ -35,18 +37,6 @@ void set_states(const struct range *range, const char *state)
 		if (err)
 			die("block at %#lx, %s: %s", addr, state, strerror(err));
 	}
-}
-
-bool wait_for(bool (*reached)(size_t wanted), size_t wanted)
-{
-	int tenths;
-
-	for (tenths = 0; tenths < 50 * PLUG_LIMIT; tenths++) {
-		if (reached(wanted))
-			return true;
-		usleep(100000);
-	}
-	return false;
 }
 
 bool added(size_t wanted)
@@ -77,12 +67,8 @@ static const struct memory_state *empty;
 
 static bool all_gone(size_t unused)
 {
-	char *iomem = read_file("/proc/iomem");
-	bool gone = !strcmp(iomem, empty->iomem);
-
 	(void)unused;
-	free(iomem);
-	return gone;
+	return iomem_is(empty->iomem);
 }
 
 bool wait_till_gone(const struct memory_state *before)
@@ -193,17 +179,22 @@ static bool is_off(const struct slot *slot)
 	return (control & off) == off;
 }
 
+static const struct slot *dropped;
+
+/* Until power is off for good, the port drops whatever is plugged. */
+static bool is_dropped(size_t unused)
+{
+	(void)unused;
+	return access(dropped->device, F_OK) && is_off(dropped);
+}
+
 void drop_device(const struct slot *slot, const struct range *range)
 {
-	int tenths, err = hotplug("drop", range->start, range->end - range->start);
+	int err = hotplug("drop", range->start, range->end - range->start);
 
 	if (err)
 		die("drop %s: %s", slot->device, strerror(err));
-	/* Until power is off for good, the port drops whatever is plugged. */
-	for (tenths = 0; tenths < 50 * PLUG_LIMIT; tenths++) {
-		if (access(slot->device, F_OK) && is_off(slot))
-			return;
-		usleep(100000);
-	}
-	die("%s is still there", slot->device);
+	dropped = slot;
+	if (!wait_for(is_dropped, 0))
+		die("%s is still there", slot->device);
 }

@@ -5,22 +5,22 @@
 
 #include "memory.h"
 
-#define MEMORY_DIR	"/sys/devices/system/memory"
 #define PCI_DEVICES	"/sys/bus/pci/devices"
 /* A line of the kernel log for each device that is added. */
 #define LOG_ADDED	": added "
 
-/* How what is added from here on comes online, as auto_online_blocks has it. */
-void online_as(const char *policy);
+/* How long pci_ram tries to take memory offline, in seconds */
+#define PATIENCE	"/sys/module/pci_ram/parameters/patience"
+
+/* What main() begins with: all that is needed, and memory that comes online in this way */
+void begin_slots(const char *policy);
 
 /* Write to the state of a block; returns 0 or the errno. */
 int set_state(unsigned long addr, const char *state);
 /* To that of all blocks of a range. */
 void set_states(const struct range *range, const char *state);
 
-/* Something that is going to be so; a busy machine may take its time. */
-bool wait_for(bool (*reached)(size_t wanted), size_t wanted);
-/* For that: whether so many devices were added since boot. */
+/* For wait_for(): whether so many devices were added since boot. */
 bool added(size_t wanted);
 
 /* Ask the host to plug, and wait until these are all that there are. */

@@ -183,7 +183,7 @@ int main(void)
 		ksft_exit_skip("/dev/kvm: %s\n", strerror(errno));
 
 	ksft_set_plan(4);
-	module_load("modules/hotplug_range.ko");
+	load_hotplug_range();
 	online_as("online_movable");
 	before = memory_state();
 	ranges = plug(1);

@@ -39,7 +39,6 @@
 #define DEVICE		"/dev/" DAX
 #define DISK		"/dev/pmem0"
 #define DIR		"/tmp/pmem"
-#define MEMORY_DIR	"/sys/devices/system/memory"
 
 static const struct layout {
 	const char *what, *mode;
@@ -360,7 +359,7 @@ static void main_ram(unsigned int times)
 
 	ksft_set_plan(6);
 	release_namespace();
-	must_write(MEMORY_DIR "/auto_online_blocks", "online_movable");
+	online_as("online_movable");
 	/* Free memory is counted from the second time on: the first makes what stays. */
 	for (i = 0; i <= times; i++) {
 		char *device, *memory;
@@ -470,8 +469,7 @@ int main(int argc, char **argv)
 	const char *mode = argc > 1 ? argv[1] : "";
 
 	begin();
-	if (access("/sys/kernel/debug/hotplug_range", F_OK))
-		module_load("modules/hotplug_range.ko");
+	load_hotplug_range();
 
 	if (!strcmp(mode, "fs"))
 		main_fs();
