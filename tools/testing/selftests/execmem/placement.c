@@ -8,13 +8,14 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "kselftest.h"
+#include "kselftest_harness.h"
 #include "common.h"
 
-#define HITS	10
+#define HITS	10UL
+/* Seconds; the page-table dump is slow where an emulator runs many harts */
+#define LIMIT	300
 
-static void check_mapping(const char *what, unsigned long addr, const char *area,
-			  bool w, bool x)
+static bool is_mapped(const char *what, unsigned long addr, const char *area, bool w, bool x)
 {
 	struct ptdump dump = ptdump_read();
 	const struct mapping *map = ptdump_find(&dump, addr);
@@ -24,8 +25,17 @@ static void check_mapping(const char *what, unsigned long addr, const char *area
 		ksft_print_msg("%s at %#lx is %c%c%c in \"%s\"\n", what, addr,
 			       map && map->r ? 'R' : '-', map && map->w ? 'W' : '-',
 			       map && map->x ? 'X' : '-', map ? map->area : "nothing");
-	ksft_test_result(good, "%s is R%c%c in %s\n", what, w ? 'W' : '-', x ? 'X' : '-', area);
 	ptdump_free(&dump);
+	return good;
+}
+
+static bool is_unmapped(unsigned long addr)
+{
+	struct ptdump dump = ptdump_read();
+	bool unmapped = !ptdump_find(&dump, addr);
+
+	ptdump_free(&dump);
+	return unmapped;
 }
 
 /* Where text is, if it is from the cache: in a block, or behind the kernel's text */
@@ -36,73 +46,148 @@ static const char *text_area(unsigned long addr, const char *area)
 	return have_rox() ? AREA_MODULES : area;
 }
 
-/* A freed piece of the cache is as it was */
-static void check_freed_text(const char *what, unsigned long addr)
-{
-	struct ptdump dump = ptdump_read();
-	const struct mapping *map = ptdump_find(&dump, addr);
-
-	if (have_rox())
-		ksft_test_result(map && map->r && !map->w && map->x,
-				 "%s is still R-X afterwards\n", what);
-	else
-		ksft_test_result(!map, "%s is unmapped afterwards\n", what);
-	ptdump_free(&dump);
-}
-
-static void check_unmapped(const char *what, unsigned long addr)
-{
-	struct ptdump dump = ptdump_read();
-
-	ksft_test_result(!ptdump_find(&dump, addr), "%s is unmapped afterwards\n", what);
-	ptdump_free(&dump);
-}
-
-static void test_module(void)
-{
+FIXTURE(module) {
 	unsigned long text, data;
-	int fd, i;
+	bool loaded;
+};
 
+FIXTURE_SETUP(module)
+{
+	if (!have_modules())
+		SKIP(_exit(255), "the kernel has no loadable modules");
 	module_load(TARGET_KO);
-	text = module_section(TARGET_MODULE, ".text");
-	data = module_section(TARGET_MODULE, ".data");
+	self->loaded = true;
+	self->text = module_section(TARGET_MODULE, ".text");
+	self->data = module_section(TARGET_MODULE, ".data");
+}
 
-	check_mapping("module text", text, text_area(text, AREA_MODULES), false, true);
-	check_mapping("module read-only data", module_section(TARGET_MODULE, ".rodata"),
-		      AREA_MODULES, false, false);
-	check_mapping("module data", data, AREA_MODULES, true, false);
-	ksft_test_result((vmalloc_area(text) || in_text_tail(text)) && vmalloc_area(data) &&
-			 vmalloc_area(text) != vmalloc_area(data),
-			 "module text and data are separate allocations\n");
-	ksft_test_result(target_answer() == TARGET_ANSWER, "module text runs and finds its data\n");
+FIXTURE_TEARDOWN(module)
+{
+	if (self->loaded)
+		module_unload(TARGET_MODULE);
+}
 
-	fd = kprobe_attach(TARGET_FUNCTION);
+TEST_F_TIMEOUT(module, text_is_executable, LIMIT)
+{
+	EXPECT_TRUE(is_mapped("module text", self->text, text_area(self->text, AREA_MODULES),
+			      false, true));
+}
+
+TEST_F_TIMEOUT(module, read_only_data_is_read_only, LIMIT)
+{
+	EXPECT_TRUE(is_mapped("read-only data", module_section(TARGET_MODULE, ".rodata"),
+			      AREA_MODULES, false, false));
+}
+
+TEST_F_TIMEOUT(module, data_is_writable, LIMIT)
+{
+	EXPECT_TRUE(is_mapped("module data", self->data, AREA_MODULES, true, false));
+}
+
+TEST_F_TIMEOUT(module, text_and_data_are_separate, LIMIT)
+{
+	unsigned long text = vmalloc_area(self->text), data = vmalloc_area(self->data);
+
+	EXPECT_TRUE(text || in_text_tail(self->text));
+	EXPECT_NE(0UL, data);
+	EXPECT_NE(text, data);
+}
+
+TEST_F_TIMEOUT(module, text_finds_its_data, LIMIT)
+{
+	EXPECT_EQ(TARGET_ANSWER, target_answer());
+}
+
+TEST_F_TIMEOUT(module, kprobe_is_hit, LIMIT)
+{
+	int fd = kprobe_attach(TARGET_FUNCTION);
+	size_t i;
+
 	for (i = 0; i < HITS; i++)
 		target_answer();
-	ksft_test_result(kprobe_hits(fd) == HITS, "kprobe on module text is hit\n");
+	EXPECT_EQ(HITS, kprobe_hits(fd));
 	close(fd);
-
-	module_unload(TARGET_MODULE);
-	check_freed_text("module text", text);
-	check_unmapped("module data", data);
 }
 
-static void test_kprobe(void)
+/* A freed piece of the cache is as it was, other memory is gone. */
+TEST_F_TIMEOUT(module, memory_is_freed, LIMIT)
 {
-	int fd = kprobe_attach(PROBED_SYSCALL);
-	unsigned long slot;
-	int i;
+	module_unload(TARGET_MODULE);
+	self->loaded = false;
+	EXPECT_TRUE(have_rox() ? is_mapped("freed text", self->text,
+					   text_area(self->text, AREA_MODULES), false, true)
+			       : is_unmapped(self->text));
+	EXPECT_TRUE(is_unmapped(self->data));
+}
 
-	slot = symbol_address("kprobe_insn_page");
-	check_mapping("kprobe slot", slot, text_area(slot, AREA_VMALLOC), false, true);
+FIXTURE(kprobe) {
+	int fd;
+};
+
+FIXTURE_SETUP(kprobe)
+{
+	self->fd = kprobe_attach(PROBED_SYSCALL);
+}
+
+FIXTURE_TEARDOWN(kprobe)
+{
+	close(self->fd);
+}
+
+TEST_F_TIMEOUT(kprobe, slot_is_executable, LIMIT)
+{
+	unsigned long slot = symbol_address("kprobe_insn_page");
+
+	EXPECT_TRUE(is_mapped("kprobe slot", slot, text_area(slot, AREA_VMALLOC), false, true));
+}
+
+TEST_F_TIMEOUT(kprobe, is_hit, LIMIT)
+{
+	size_t i;
+
 	for (i = 0; i < HITS; i++)
 		syscall(SYS_getppid);
-	ksft_test_result(kprobe_hits(fd) == HITS, "kprobe on kernel text is hit\n");
-	close(fd);
+	EXPECT_EQ(HITS, kprobe_hits(self->fd));
+}
+
+FIXTURE(bpf) {
+	int fd;
+	unsigned long image;
+};
+
+FIXTURE_SETUP(bpf)
+{
+	char symbol[64];
+
+	self->fd = bpf_load(TARGET_ANSWER);
+	bpf_symbol(self->fd, symbol, sizeof(symbol));
+	self->image = symbol_address(symbol);
+}
+
+FIXTURE_TEARDOWN(bpf)
+{
+	close(self->fd);
+}
+
+TEST_F_TIMEOUT(bpf, image_is_executable, LIMIT)
+{
+	EXPECT_TRUE(is_mapped("BPF image", self->image, text_area(self->image, AREA_MODULES),
+			      false, true));
+}
+
+TEST_F_TIMEOUT(bpf, image_is_in_window, LIMIT)
+{
+	EXPECT_GE(self->image, bpf_window_start());
+	EXPECT_LT(self->image, bpf_window_end());
+}
+
+TEST_F_TIMEOUT(bpf, program_calls_the_kernel, LIMIT)
+{
+	EXPECT_EQ(TARGET_ANSWER, (int)bpf_run(self->fd));
 }
 
 /* A block of the cache, which follows when nothing is left behind the kernel's text */
-static void test_block(void)
+TEST_F_TIMEOUT(bpf, further_images_are_in_a_block, LIMIT)
 {
 	const struct mapping *map;
 	unsigned long image;
@@ -113,59 +198,32 @@ static void test_block(void)
 	size_t nr = 0;
 
 	free(cmdline);
+	if (!have_rox())
+		SKIP(return, "text is not from the cache");
 	do {
 		/* Not twice the same, or they would have the same name */
 		fds[nr] = bpf_load_large(nr);
-		if (fds[nr] < 0)
-			die("BPF load: %s", strerror(-fds[nr]));
+		ASSERT_GE(fds[nr], 0);
 		image = bpf_address(fds[nr++]);
 	} while (in_text_tail(image) && nr < ARRAY_SIZE(fds));
 
 	dump = ptdump_read();
 	map = ptdump_find(&dump, image);
-	if (map)
-		ksft_print_msg("image %zu at %#lx is in %#lx-%#lx, \"%s\"\n", nr, image,
-			       map->start, map->end, map->area);
-	ksft_test_result(map && map->large == large && !in_text_tail(image),
-			 "further text is in %s\n", large ? "a large page" : "small pages");
+	ASSERT_NE(NULL, map);
+	ksft_print_msg("image %zu at %#lx is in %#lx-%#lx, \"%s\"\n", nr, image,
+		       map->start, map->end, map->area);
+	EXPECT_EQ(large, map->large);
+	EXPECT_FALSE(in_text_tail(image));
 	ptdump_free(&dump);
 	while (nr)
 		close(fds[--nr]);
 }
 
-static void test_bpf(void)
+int main(int argc, char **argv)
 {
-	unsigned long start = bpf_window_start(), end = bpf_window_end();
-	unsigned long image;
-	char symbol[64];
-	int fd;
-
-	fd = bpf_load(TARGET_ANSWER);
-	bpf_symbol(fd, symbol, sizeof(symbol));
-	image = symbol_address(symbol);
-
-	check_mapping("BPF image", image, text_area(image, AREA_MODULES), false, true);
-	ksft_test_result(image >= start && image < end,
-			 "BPF image is in the %lu MiB below %#lx\n", (end - start) >> 20, end);
-	ksft_test_result(bpf_run(fd) == TARGET_ANSWER,
-			 "BPF program calls the kernel and returns its value\n");
-	close(fd);
-}
-
-int main(void)
-{
-	begin();
+	prepare();
 	need_ptdump();
 	if (have_modules())
 		need(TARGET_KO);
-	ksft_set_plan((have_modules() ? 13 : 5) + have_rox());
-
-	if (have_modules())
-		test_module();
-	test_kprobe();
-	test_bpf();
-	if (have_rox())
-		test_block();
-
-	ksft_finished();
+	return test_harness_run(argc, argv);
 }

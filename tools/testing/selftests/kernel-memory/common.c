@@ -27,12 +27,27 @@
 /* As /proc/vmallocinfo names who allocates a block of the cache */
 #define CACHE_BLOCK	"execmem_cache_take+"
 
-void begin(void)
+static bool has_header;
+
+#define skip(...)				\
+	do {					\
+		if (!has_header)		\
+			ksft_print_header();	\
+		ksft_exit_skip(__VA_ARGS__);	\
+	} while (0)
+
+void prepare(void)
 {
 	setlinebuf(stdout);
-	ksft_print_header();
 	if (geteuid())
-		ksft_exit_skip("only root can run this\n");
+		skip("only root can run this\n");
+}
+
+void begin(void)
+{
+	prepare();
+	ksft_print_header();
+	has_header = true;
 }
 
 char *read_bytes(const char *path, size_t *length)
@@ -393,7 +408,7 @@ static const char *module_path(const char *path)
 void need(const char *path)
 {
 	if (access(module_path(path), F_OK))
-		ksft_exit_skip("there is no %s\n", path);
+		skip("there is no %s\n", path);
 }
 
 void need_ptdump(void)
@@ -401,7 +416,7 @@ void need_ptdump(void)
 #ifdef __riscv
 	need(PTDUMP);
 #else
-	ksft_exit_skip("only RISC-V's page-table dump has these areas\n");
+	skip("only RISC-V's page-table dump has these areas\n");
 #endif
 }
 

@@ -69,7 +69,11 @@ struct ptdump {
 		exit(1);					\
 	} while (0)
 
-/* What main() of a test begins with. Skips the test, with exit code 4, unless root runs it. */
+/*
+ * What main() of a test begins with, if kselftest_harness.h prints the header and if not. They
+ * skip the test, with exit code 4, unless root runs it.
+ */
+void prepare(void);
 void begin(void);
 /*
  * Skip it as well where the kernel does not have a file, or a module was not built, and where

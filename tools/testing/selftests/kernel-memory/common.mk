@@ -7,7 +7,7 @@
 SHARED := ../kernel-memory
 
 # Static, so that the programs run in a guest that has no C library.
-CFLAGS += -Wall -Wextra -O2 -static -I$(KSELFTEST) -I$(SHARED)
+CFLAGS += -Wall -Wextra -O2 -static -isystem $(KSELFTEST) -I$(SHARED)
 LOCAL_HDRS += $(SHARED)/common.h $(SHARED)/memory.h
 
 # Elsewhere than in the kernel tree, say where its selftests are.
