@@ -9,10 +9,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "kselftest.h"
+#include "kselftest_harness.h"
 #include "common.h"
 
 #define CYCLES	20
+#define LIMIT		300	/* seconds */
 
 static bool has(const struct ptdump *dump, const char *area, bool w, bool x)
 {
@@ -76,29 +77,84 @@ static size_t count_wx(bool rox)
 	return found;
 }
 
-static void check_no_wx(const char *when)
+FIXTURE(kernel) {
+	struct ptdump dump;
+};
+
+FIXTURE_SETUP(kernel)
 {
-	ksft_test_result(!count_wx(have_rox()), "no page is writable and executable %s\n", when);
+	self->dump = ptdump_read();
 }
 
-static void load_all(int *probe, int *prog)
+FIXTURE_TEARDOWN(kernel)
+{
+	ptdump_free(&self->dump);
+}
+
+/* A dump that misses what is surely there would hide the rest too. */
+TEST_F_TIMEOUT(kernel, dump_has_all_areas, LIMIT)
+{
+	EXPECT_TRUE(has(&self->dump, AREA_KERNEL, false, true));
+	EXPECT_TRUE(has(&self->dump, AREA_KERNEL, true, false));
+	EXPECT_TRUE(has(&self->dump, AREA_LINEAR, true, false));
+	EXPECT_TRUE(has(&self->dump, AREA_VMALLOC, true, false));
+}
+
+TEST_F_TIMEOUT(kernel, no_page_is_writable_and_executable, LIMIT)
+{
+	EXPECT_EQ(0UL, count_wx(have_rox()));
+}
+
+struct loaded {
+	int probe, prog;
+};
+
+static void load_all(struct loaded *loaded)
 {
 	if (have_modules())
 		module_load(TARGET_KO);
-	*probe = kprobe_attach(PROBED_SYSCALL);
-	*prog = bpf_load(TARGET_ANSWER);
+	loaded->probe = kprobe_attach(PROBED_SYSCALL);
+	loaded->prog = bpf_load(TARGET_ANSWER);
 }
 
-static void unload_all(int probe, int prog)
+static void unload_all(struct loaded *loaded)
 {
-	close(prog);
-	close(probe);
+	if (loaded->prog < 0)
+		return;
+	close(loaded->prog);
+	close(loaded->probe);
 	if (have_modules())
 		module_unload(TARGET_MODULE);
+	loaded->prog = -1;
+}
+
+FIXTURE(users) {
+	struct loaded loaded;
+};
+
+FIXTURE_SETUP(users)
+{
+	load_all(&self->loaded);
+}
+
+FIXTURE_TEARDOWN(users)
+{
+	unload_all(&self->loaded);
+}
+
+TEST_F_TIMEOUT(users, no_page_is_writable_and_executable, LIMIT)
+{
+	EXPECT_EQ(0UL, count_wx(have_rox()));
+}
+
+TEST_F_TIMEOUT(users, no_page_is_after_they_are_gone, LIMIT)
+{
+	unload_all(&self->loaded);
+	EXPECT_EQ(0UL, count_wx(have_rox()));
 }
 
 /* Dump after dump, while a child loads and unloads */
-static void test_meanwhile(void)
+TEST_F_TIMEOUT(users, no_page_ever_is_while_they_come_and_go, LIMIT)
 {
 	unsigned int dumps = 0;
 	bool rox = have_rox();
@@ -106,53 +162,32 @@ static void test_meanwhile(void)
 	int status;
 	pid_t child;
 
+	unload_all(&self->loaded);
 	child = fork();
 	if (!child) {
-		int i, probe, prog;
+		int i;
 
 		for (i = 0; i < CYCLES; i++) {
-			load_all(&probe, &prog);
-			unload_all(probe, prog);
+			load_all(&self->loaded);
+			unload_all(&self->loaded);
 		}
 		_exit(0);
 	}
-	if (child < 0)
-		die("fork: %s", strerror(errno));
+	ASSERT_LT(0, child);
 	do {
 		found += count_wx(rox);
 		dumps++;
 	} while (!waitpid(child, &status, WNOHANG));
 	ksft_print_msg("%u dumps\n", dumps);
-	ksft_test_result(!status && !found,
-			 "no page ever is while they are loaded and unloaded %d times\n", CYCLES);
+	EXPECT_EQ(0, status);
+	EXPECT_EQ(0UL, found);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
-	struct ptdump dump;
-	int probe, prog;
-
-	begin();
+	prepare();
 	need_ptdump();
 	if (have_modules())
 		need(TARGET_KO);
-	ksft_set_plan(5);
-
-	/* A dump that misses what is surely there would hide the rest too. */
-	dump = ptdump_read();
-	ksft_test_result(has(&dump, AREA_KERNEL, false, true) &&
-			 has(&dump, AREA_KERNEL, true, false) &&
-			 has(&dump, AREA_LINEAR, true, false) &&
-			 has(&dump, AREA_VMALLOC, true, false),
-			 "the dump shows kernel text and data, the direct map and vmalloc\n");
-	ptdump_free(&dump);
-
-	check_no_wx("before anything is loaded");
-	load_all(&probe, &prog);
-	check_no_wx("while whatever executes is there");
-	unload_all(probe, prog);
-	check_no_wx("after they are gone");
-	test_meanwhile();
-
-	ksft_finished();
+	return test_harness_run(argc, argv);
 }
