@@ -12,11 +12,12 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "kselftest.h"
+#include "kselftest_harness.h"
 #include "common.h"
 #include "memory.h"
 
 #define CYCLES		1000U
+#define LIMIT		600	/* seconds */
 
 /* Fills the caches, slot pages and page tables that are kept on purpose. */
 #define WARM_UP		100U
@@ -56,57 +57,79 @@ static void cycle_bpf(void)
 	close(fd);
 }
 
-static void test_cycles(const char *what, void (*cycle)(void), unsigned int cycles)
-{
-	struct usage before, now;
+static unsigned int cycles = CYCLES;
+
+FIXTURE(users) {
 	struct stats stats;
-	long free_before, drift;
-	unsigned int i, second;
-	bool back;
+	struct usage usage;
+	long free;
+};
+
+FIXTURE_VARIANT(users) {
+	void (*cycle)(void);
+};
+
+FIXTURE_VARIANT_ADD(users, module) {
+	.cycle = cycle_module,
+};
+
+FIXTURE_VARIANT_ADD(users, kprobe) {
+	.cycle = cycle_kprobe,
+};
+
+FIXTURE_VARIANT_ADD(users, bpf) {
+	.cycle = cycle_bpf,
+};
+
+FIXTURE_SETUP(users)
+{
+	unsigned int i;
 
 	for (i = 0; i < WARM_UP && i < cycles; i++)
-		cycle();
-	stats = stats_at_rest("total");
-	before = usage_read();
-	free_before = free_pages();
+		variant->cycle();
+	self->stats = stats_at_rest("total");
+	self->usage = usage_read();
+	self->free = free_pages();
+}
+
+FIXTURE_TEARDOWN(users)
+{
+	usage_free(&self->usage);
+}
+
+TEST_F_TIMEOUT(users, nothing_is_left_behind, LIMIT)
+{
+	struct usage now;
+	unsigned int i, second;
+	long drift;
+	bool back;
 
 	for (i = 0; i < cycles; i++)
-		cycle();
+		variant->cycle();
 
 	/* What the cache hands out is not to be seen in /proc/vmallocinfo. */
-	ksft_test_result(stats_settle("total", &stats),
-			 "%u %s cycles leave no executable memory\n", cycles, what);
+	EXPECT_TRUE(stats_settle("total", &self->stats));
 	for (second = 0; second < SETTLE_LIMIT; second++) {
 		now = usage_read();
-		drift = free_before - free_pages();
-		back = usage_is_back(&before, &now, second == SETTLE_LIMIT - 1);
+		drift = self->free - free_pages();
+		back = usage_is_back(&self->usage, &now, second == SETTLE_LIMIT - 1);
 		usage_free(&now);
 		if (back && (drift <= MAX_DRIFT || cycles < CYCLES))
 			break;
 		sleep(1);
 	}
-	ksft_test_result(back, "%u %s cycles leave no vmalloc area\n", cycles, what);
-	ksft_print_msg("%ld pages fewer are free\n", drift);
-	if (cycles < CYCLES)
-		ksft_test_result_skip("memory after %u %s cycles\n", cycles, what);
-	else
-		ksft_test_result(drift <= MAX_DRIFT, "%u %s cycles leave no memory\n",
-				 cycles, what);
-	usage_free(&before);
+	EXPECT_TRUE(back);
+	ksft_print_msg("%u cycles, %ld pages fewer are free\n", cycles, drift);
+	/* Fewer cycles do not tell. */
+	EXPECT_TRUE(cycles < CYCLES || drift <= MAX_DRIFT);
 }
 
 int main(int argc, char **argv)
 {
-	unsigned int cycles = argc > 1 ? strtoul(argv[1], NULL, 0) : CYCLES;
-
-	begin();
+	if (argc > 1)
+		cycles = strtoul(argv[1], NULL, 0);
+	prepare();
 	need(STATS);
 	need(TARGET_KO);
-	ksft_set_plan(9);
-
-	test_cycles("module load and unload", cycle_module, cycles);
-	test_cycles("kprobe attach and detach", cycle_kprobe, cycles);
-	test_cycles("BPF load and unload", cycle_bpf, cycles);
-
-	ksft_finished();
+	return test_harness_run(argc, argv);
 }
