@@ -14,21 +14,21 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "kselftest.h"
+#include "kselftest_harness.h"
 #include "common.h"
 
 #define LARGE	(2UL << 20)
 #define REACH	(2UL << 30)
+#define LIMIT	300	/* seconds */
 
 struct range {
 	unsigned long start, end;	/* end is the first byte after it */
 };
 
-static const char * const window_types[] = { "module-text", "module-data", "bpf" };
-
 static struct ptdump dump;
 static struct range image;		/* addresses */
 static unsigned long image_phys;	/* of its start */
+static unsigned long image_end;		/* of the last large page */
 
 static unsigned long symbol(const char *name)
 {
@@ -89,69 +89,64 @@ static struct range iomem_kernel(void)
 	return range;
 }
 
-static void test_image(void)
+TEST(image_has_a_mapping_of_its_own)
 {
-	const struct mapping *first = ptdump_find(&dump, image.start);
-	struct range loaded = iomem_kernel();
-	unsigned long size = image.end - image.start;
-	const struct mapping *map, *alias;
+	const struct mapping *map;
 	unsigned long addr;
-	bool good = first;
 
-	for (addr = image.start; good && addr < image.end; addr = map->end) {
+	for (addr = image.start; addr < image.end; addr = map->end) {
 		map = ptdump_find(&dump, addr);
-		good = map && !strcmp(map->area, AREA_KERNEL) &&
-		       map->phys - map->start == first->phys - first->start;
-		if (!good) {
-			ksft_print_msg("%#lx is in \"%s\"\n", addr, map ? map->area : "nothing");
-			break;
-		}
+		ASSERT_NE(NULL, map);
+		ASSERT_STREQ(AREA_KERNEL, map->area);
+		ASSERT_EQ(image_to_phys(map->start), map->phys);
 	}
-	ksft_test_result(good, "all of the image is in %s\n", AREA_KERNEL);
-	if (!first)
-		die("the image is not mapped");
-	image_phys = first->phys + image.start - first->start;
+}
+
+TEST(image_is_where_iomem_says)
+{
+	struct range loaded = iomem_kernel();
 
 	ksft_print_msg("%#lx-%#lx is at %#lx\n", image.start, image.end, image_phys);
-	ksft_test_result(loaded.start == image_to_phys(symbol("_stext")) &&
-			 loaded.end > loaded.start && loaded.end <= image_to_phys(image.end),
-			 "it is where /proc/iomem says that the kernel was loaded\n");
+	EXPECT_EQ(image_to_phys(symbol("_stext")), loaded.start);
+	EXPECT_LT(loaded.start, loaded.end);
+	EXPECT_LE(loaded.end, image_to_phys(image.end));
+}
 
-	alias = linear_find(image_phys);
-	addr = alias ? alias->start + image_phys - alias->phys : 0;
+TEST(image_is_outside_the_linear_map)
+{
+	const struct mapping *alias = linear_find(image_phys);
+	unsigned long addr;
+
+	ASSERT_NE(NULL, alias);
+	addr = alias->start + image_phys - alias->phys;
 	ksft_print_msg("the linear map has that memory at %#lx\n", addr);
-	ksft_test_result(alias && (addr >= image.end || addr + size <= image.start),
-			 "the image is outside the linear map\n");
+	EXPECT_TRUE(addr >= image.end || addr + image.end - image.start <= image.start);
 }
 
 /* All memory, at one distance, without a gap. */
-static void test_linear(void)
+TEST(linear_map_has_all_memory)
 {
 	char *text = read_file("/proc/iomem");
 	const struct mapping *map, *first = NULL;
 	unsigned long bytes = 0, phys;
 	char *line, *rest = text;
 	struct range ram;
-	bool good = true;
 
 	while ((line = strsep(&rest, "\n"))) {
 		if (!iomem_line(line, "System RAM", &ram))
 			continue;
 		for (phys = ram.start; phys < ram.end; phys = linear_end(map)) {
 			map = linear_find(phys);
+			ASSERT_NE(NULL, map);
 			if (!first)
 				first = map;
-			if (!map || map->phys - map->start != first->phys - first->start) {
-				ksft_print_msg("%#lx is not in the linear map\n", phys);
-				good = false;
-				break;
-			}
+			ASSERT_EQ(first->phys - first->start, map->phys - map->start);
 		}
 		bytes += ram.end - ram.start;
 	}
 	free(text);
-	ksft_test_result(good && bytes, "the linear map has all %lu MiB of System RAM\n",
-			 bytes >> 20);
+	ksft_print_msg("System RAM: %lu MiB\n", bytes / MIB);
+	EXPECT_LT(0UL, bytes);
 }
 
 static bool alias_has(unsigned long start, unsigned long end, bool w, bool x)
@@ -172,22 +167,27 @@ static bool alias_has(unsigned long start, unsigned long end, bool w, bool x)
 	return false;
 }
 
-static void test_alias(void)
+TEST(image_is_not_executable_in_the_linear_map)
 {
-	ksft_test_result(!alias_has(image.start, image.end, false, true),
-			 "nothing of the image is executable in the linear map\n");
-	ksft_test_result(!alias_has(image.start, symbol("_etext"), true, false),
-			 "its text is not writable there\n");
-	ksft_test_result(!alias_has(symbol("__start_rodata"), symbol("_data"), true, false),
-			 "its read-only data is not writable there\n");
+	EXPECT_FALSE(alias_has(image.start, image.end, false, true));
+}
+
+TEST(text_is_not_writable_in_the_linear_map)
+{
+	EXPECT_FALSE(alias_has(image.start, symbol("_etext"), true, false));
+}
+
+TEST(read_only_data_is_not_writable_in_the_linear_map)
+{
+	EXPECT_FALSE(alias_has(symbol("__start_rodata"), symbol("_data"), true, false));
 }
 
 /*
- * The linear map of @start to @end is made of large pages. One may be split
+ * Whether the linear map of @start to @end is made of large pages. One may be split
  * since boot: free_initmem() makes the linear map of the image's init sections
  * writable, and these are followed by data, so that __init_end is inside a page.
  */
-static void check_large(unsigned long start, unsigned long end, const char *what)
+static bool is_large(unsigned long start, unsigned long end)
 {
 	unsigned long split = image_to_phys(symbol("__init_end")) & -LARGE;
 	unsigned long large = 0, small = 0;
@@ -215,18 +215,23 @@ static void check_large(unsigned long start, unsigned long end, const char *what
 		}
 	}
 	ksft_print_msg("%lu MiB in large pages; split: %lu KiB\n", large >> 20, small >> 10);
-	ksft_test_result(good && large, "the linear map of %s is made of large pages\n", what);
+	return good && large;
 }
 
-static void test_large(void)
+TEST(image_is_in_large_pages_of_the_linear_map)
 {
-	unsigned long start = image_phys & -LARGE;
-	unsigned long end = (image_to_phys(image.end) + LARGE - 1) & -LARGE;
+	EXPECT_TRUE(is_large(image_phys & -LARGE, image_end));
+}
 
-	check_large(start, end, "the image");
-	/* Nothing is below where it was loaded: the firmware is there. */
-	check_large(end, end + 8 * LARGE, "what follows the image");
-	check_large(0, -1UL, "all memory");
+/* Nothing is below where it was loaded: the firmware is there. */
+TEST(what_follows_the_image_is_in_large_pages)
+{
+	EXPECT_TRUE(is_large(image_end, image_end + 8 * LARGE));
+}
+
+TEST(all_memory_is_in_large_pages)
+{
+	EXPECT_TRUE(is_large(0, -1UL));
 }
 
 /* From every byte of the range to every byte of the image and back. */
@@ -255,58 +260,80 @@ static struct range window_of(const char *type)
 	return window;
 }
 
-static void check_placed(const char *what, unsigned long addr, const struct range *window)
-{
-	/* Some byte of it; all are in the window as vmalloc does not leave a range. */
-	struct range byte = { addr, addr + 1 };
+FIXTURE(window) {
+	struct range range;
+};
 
-	ksft_print_msg("%s is at %#lx, %lu MiB from the image's end\n", what, addr,
-		       (image.end - addr) >> 20);
-	ksft_test_result(addr >= window->start && addr < window->end && in_reach(&byte),
-			 "%s is in the window and in reach of the kernel\n", what);
+/* A section of a module is in the window, or else a BPF program. */
+FIXTURE_VARIANT(window) {
+	const char *type, *section;
+};
+
+FIXTURE_VARIANT_ADD(window, module_text) {
+	.type = "module-text",
+	.section = ".text",
+};
+
+FIXTURE_VARIANT_ADD(window, module_data) {
+	.type = "module-data",
+	.section = ".data",
+};
+
+FIXTURE_VARIANT_ADD(window, bpf) {
+	.type = "bpf",
+};
+
+FIXTURE_SETUP(window)
+{
+	self->range = window_of(variant->type);
+	ksft_print_msg("window of %s: %#lx-%#lx\n", variant->type, self->range.start,
+		       self->range.end);
 }
 
-static void test_reach(void)
+FIXTURE_TEARDOWN(window)
 {
-	struct range windows[ARRAY_SIZE(window_types)];
-	size_t i;
-	int fd;
+}
 
-	for (i = 0; i < ARRAY_SIZE(window_types); i++) {
-		windows[i] = window_of(window_types[i]);
-		ksft_print_msg("window of %s: %#lx-%#lx\n", window_types[i], windows[i].start,
-			       windows[i].end);
-		ksft_test_result(in_reach(&windows[i]),
-				 "all of the window of %s is within 2 GiB of all of the image\n",
-				 window_types[i]);
+TEST_F_TIMEOUT(window, is_within_2_gib_of_the_image, LIMIT)
+{
+	EXPECT_TRUE(in_reach(&self->range));
+}
+
+/* Some byte of what is loaded; all are in the window as vmalloc does not leave a range. */
+TEST_F_TIMEOUT(window, has_what_is_loaded, LIMIT)
+{
+	unsigned long addr;
+
+	if (variant->section) {
+		module_load(TARGET_KO);
+		addr = module_section(TARGET_MODULE, variant->section);
+		module_unload(TARGET_MODULE);
+	} else {
+		addr = bpf_address(bpf_load(TARGET_ANSWER));
 	}
-
-	module_load(TARGET_KO);
-	check_placed("module text", module_section(TARGET_MODULE, ".text"), &windows[0]);
-	check_placed("module data", module_section(TARGET_MODULE, ".data"), &windows[1]);
-	module_unload(TARGET_MODULE);
-	fd = bpf_load(TARGET_ANSWER);
-	check_placed("a BPF image", bpf_address(fd), &windows[2]);
-	close(fd);
+	ksft_print_msg("it is at %#lx, %lu MiB from the image's end\n", addr,
+		       (image.end - addr) / MIB);
+	EXPECT_LE(self->range.start, addr);
+	EXPECT_GT(self->range.end, addr);
+	EXPECT_TRUE(in_reach(&(struct range){ addr, addr + 1 }));
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
-	begin();
+	const struct mapping *first;
+
+	prepare();
 	need_ptdump();
 	need(STATS);
 	need(TARGET_KO);
-	ksft_set_plan(16);
 
-	image = (struct range){ symbol("_start"), symbol("_end") };
+	/* All tests see the page tables as they are before anything is loaded. */
 	dump = ptdump_read();
-
-	test_image();
-	test_linear();
-	test_alias();
-	test_large();
-	test_reach();
-
-	ptdump_free(&dump);
-	ksft_finished();
+	image = (struct range){ symbol("_start"), symbol("_end") };
+	first = ptdump_find(&dump, image.start);
+	if (!first)
+		die("the image is not mapped");
+	image_phys = first->phys + image.start - first->start;
+	image_end = (image_to_phys(image.end) + LARGE - 1) & -LARGE;
+	return test_harness_run(argc, argv);
 }
