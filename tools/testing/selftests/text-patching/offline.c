@@ -8,10 +8,11 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "kselftest.h"
+#include "kselftest_harness.h"
 #include "common.h"
 
-#define HITS	10
+#define HITS	10UL
+#define LIMIT	120	/* seconds */
 
 /* Every CPU that comes online calls it before it is online. */
 #define STARTING	"riscv_timer_starting_cpu"
@@ -47,10 +48,22 @@ static int probe_starting(void)
 	return fd;
 }
 
-static void test_starting(void)
+FIXTURE(cpu) {
+};
+
+FIXTURE_SETUP(cpu)
+{
+	must_set_online(true);
+}
+
+FIXTURE_TEARDOWN(cpu)
+{
+	must_set_online(true);
+}
+
+TEST_F_TIMEOUT(cpu, starts_when_a_probe_on_its_way_is_removed, LIMIT)
 {
 	int fd = probe_starting();
-	bool good;
 
 	/* The CPU has executed the ebreak. */
 	must_set_online(false);
@@ -58,24 +71,25 @@ static void test_starting(void)
 
 	must_set_online(false);
 	close(fd);
-	good = !set_online(true) && read_long(online_file) == 1;
-	ksft_test_result(good, "a probe that it meets before it is online is removed meanwhile\n");
-	if (!good)
-		exit(1);
+	ASSERT_EQ(0, set_online(true));
+	EXPECT_EQ(1, read_long(online_file));
+}
+
+TEST_F_TIMEOUT(cpu, starts_when_a_probe_on_its_way_is_set, LIMIT)
+{
+	int fd;
 
 	must_set_online(false);
 	fd = probe_starting();
-	good = !set_online(true) && read_long(online_file) == 1;
-	ksft_test_result(good, "such a probe is set meanwhile\n");
-	if (!good)
-		exit(1);
+	ASSERT_EQ(0, set_online(true));
+	EXPECT_EQ(1, read_long(online_file));
 	close(fd);
 }
 
 static unsigned long call_probed(int fd)
 {
 	unsigned long before = fd < 0 ? 0 : kprobe_hits(fd);
-	int n;
+	size_t n;
 
 	pin_to_cpu(cpu);
 	for (n = 0; n < HITS; n++)
@@ -83,62 +97,55 @@ static unsigned long call_probed(int fd)
 	return (fd < 0 ? 0 : kprobe_hits(fd)) - before;
 }
 
-static void test_probe(void)
+TEST_F_TIMEOUT(cpu, hits_a_probe_that_is_set_meanwhile, LIMIT)
 {
-	unsigned long hits;
 	int fd;
 
 	call_probed(-1);
 	must_set_online(false);
 	fd = kprobe_attach(PROBED_SYSCALL);
 	must_set_online(true);
-	hits = call_probed(fd);
-	ksft_test_result(hits == HITS, "a probe that is set meanwhile is hit\n");
+	EXPECT_EQ(HITS, call_probed(fd));
+	close(fd);
+}
 
+TEST_F_TIMEOUT(cpu, does_not_hit_a_probe_that_is_removed_meanwhile, LIMIT)
+{
+	int fd = kprobe_attach(PROBED_SYSCALL);
+
+	ASSERT_EQ(HITS, call_probed(fd));
 	must_set_online(false);
 	close(fd);
 	must_set_online(true);
+	/* Were the ebreak still there, this would be the end. */
 	call_probed(-1);
-	/* Had it met the ebreak, it would not be here. */
-	ksft_test_result_pass("a probe that is removed meanwhile is not\n");
 }
 
-static void test_module(void)
+TEST_F_TIMEOUT(cpu, runs_a_module_that_takes_the_place_of_another, LIMIT)
 {
-	const char *name = "a module takes the place of another meanwhile";
-
-	if (!have_modules()) {
-		ksft_test_result_skip("%s\n", name);
-		return;
-	}
+	if (!have_modules())
+		SKIP(return, "the kernel has no loadable modules");
 	module_load(TARGET_KO);
 	pin_to_cpu(cpu);
-	if (target_answer() != TARGET_ANSWER)
-		die("the module gives a wrong answer");
+	ASSERT_EQ(TARGET_ANSWER, target_answer());
 	must_set_online(false);
 	module_unload(TARGET_MODULE);
 	module_load("modules/kprobe_slots.ko");
 	module_load(TARGET_KO);
 	must_set_online(true);
 	pin_to_cpu(cpu);
-	ksft_test_result(target_answer() == TARGET_ANSWER, "%s\n", name);
+	EXPECT_EQ(TARGET_ANSWER, target_answer());
 	module_unload(TARGET_MODULE);
 	module_unload("kprobe_slots");
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
-	begin();
-
+	prepare();
 	cpu = sysconf(_SC_NPROCESSORS_ONLN) - 1;
 	snprintf(online_file, sizeof(online_file), "/sys/devices/system/cpu/cpu%d/online", cpu);
-	if (cpu < 1 || access(online_file, W_OK))
-		ksft_exit_skip("no CPU can be taken offline\n");
-
-	ksft_set_plan(5);
-	test_starting();
-	test_probe();
-	test_module();
-
-	ksft_finished();
+	need(online_file);
+	if (have_modules())
+		need(TARGET_KO);
+	return test_harness_run(argc, argv);
 }
