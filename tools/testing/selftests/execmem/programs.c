@@ -17,7 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "kselftest.h"
+#include "kselftest_harness.h"
 #include "common.h"
 #include "memory.h"
 
@@ -33,6 +33,8 @@
 
 /* The kernel's own, which no header for programs has */
 #define ENOTSUPP	524
+
+#define LIMIT		300	/* seconds */
 
 /* How often a program of each length is loaded */
 #define LOADS		20
@@ -55,7 +57,22 @@ static int load_program(const struct bpf_insn *insns, size_t nr)
 	return fd;
 }
 
-static void test_subprogram(void)
+/* Nothing is left of the programs of a case. */
+FIXTURE(programs) {
+	struct stats before;
+};
+
+FIXTURE_SETUP(programs)
+{
+	self->before = stats_at_rest("bpf");
+}
+
+FIXTURE_TEARDOWN(programs)
+{
+	EXPECT_TRUE(stats_settle("bpf", &self->before));
+}
+
+TEST_F_TIMEOUT(programs, call_a_function_of_their_own, LIMIT)
 {
 	const struct bpf_insn insns[] = {
 		MOV(BPF_REG_1, TARGET_ANSWER - 1),
@@ -67,11 +84,11 @@ static void test_subprogram(void)
 	};
 	int fd = load_program(insns, ARRAY_SIZE(insns));
 
-	ksft_test_result(bpf_run(fd) == TARGET_ANSWER, "a program calls a function of its own\n");
+	EXPECT_EQ(TARGET_ANSWER, (int)bpf_run(fd));
 	close(fd);
 }
 
-static void test_tail_call(void)
+TEST_F_TIMEOUT(programs, jump_to_another_one, LIMIT)
 {
 	int map = bpf_map(BPF_MAP_TYPE_PROG_ARRAY, sizeof(uint32_t), 1, 0);
 	const struct bpf_insn insns[] = {
@@ -85,13 +102,11 @@ static void test_tail_call(void)
 	};
 	uint32_t key = 0, target;
 	union bpf_attr attr;
-	unsigned int without;
 	int fd;
 
-	if (map < 0)
-		die("BPF map: %s", strerror(-map));
+	ASSERT_LE(0, map);
 	fd = load_program(insns, ARRAY_SIZE(insns));
-	without = bpf_run(fd);
+	EXPECT_EQ(1U, bpf_run(fd));
 
 	target = bpf_load(TARGET_ANSWER);
 	attr = (union bpf_attr){
@@ -99,16 +114,15 @@ static void test_tail_call(void)
 		.key = (uintptr_t)&key,
 		.value = (uintptr_t)&target,
 	};
-	if (syscall(SYS_bpf, BPF_MAP_UPDATE_ELEM, &attr, sizeof(attr)))
-		die("BPF map update: %s", strerror(errno));
+	ASSERT_EQ(0, syscall(SYS_bpf, BPF_MAP_UPDATE_ELEM, &attr, sizeof(attr)));
 	close(target);
-	ksft_test_result(without == 1 && bpf_run(fd) == TARGET_ANSWER,
-			 "a program jumps to another one\n");
+	EXPECT_EQ(TARGET_ANSWER, (int)bpf_run(fd));
 	close(fd);
 	close(map);
 }
 
-static void test_harden(void)
+/* Blinded constants make a program larger, and leave it the same. */
+TEST_F_TIMEOUT(programs, have_blinded_constants, LIMIT)
 {
 	char *before = read_file(HARDEN);
 	const struct bpf_insn insns[] = { MOV(BPF_REG_0, 20), ADD(BPF_REG_0, 22), EXIT };
@@ -119,13 +133,13 @@ static void test_harden(void)
 	must_write(HARDEN, before);
 	free(before);
 
-	ksft_test_result(bpf_run(hard) == 42 && bpf_image_size(hard) > bpf_image_size(plain),
-			 "a program with blinded constants is larger, and the same\n");
+	EXPECT_EQ(42U, bpf_run(hard));
+	EXPECT_GT(bpf_image_size(hard), bpf_image_size(plain));
 	close(hard);
 	close(plain);
 }
 
-static void test_stack_trace(void)
+TEST_F_TIMEOUT(programs, are_in_stack_traces, LIMIT)
 {
 	const struct bpf_insn insns[] = {
 		{ .code = BPF_JMP | BPF_CALL, .imm = BPF_FUNC_get_prandom_u32 },
@@ -143,7 +157,7 @@ static void test_stack_trace(void)
 	must_write(TRACING "events/kprobes/" EVENT "/trigger", "!stacktrace");
 	must_write(TRACING "kprobe_events", "-:" EVENT);
 
-	ksft_test_result(strstr(trace, symbol), "a stack trace goes through a program\n");
+	EXPECT_NE(NULL, strstr(trace, symbol));
 	free(trace);
 	close(fd);
 }
@@ -177,7 +191,7 @@ static unsigned int count_starts(unsigned int moves, unsigned long *length)
  * four. All 20 loads of one of the 32 lengths start at the same one with a chance of
  * 32 * (1/4)^19, about 1e-10.
  */
-static void test_random_start(void)
+TEST_F_TIMEOUT(programs, start_at_random_places, LIMIT)
 {
 	unsigned int moves, starts, fewest = CHUNK;
 	unsigned long length, worst = 0;
@@ -194,8 +208,9 @@ static void test_random_start(void)
 	ksft_print_msg("the fewest starts, of %u programs of %lu bytes: %u\n", LOADS, worst,
 		       fewest);
 	/* A header of 8 bytes fills the chunk, or all but what one instruction needs */
-	ksft_test_result(seen[CHUNK - 8] && seen[CHUNK - 8 - 4] && fewest > 1,
-			 "a program of any length starts at a random place\n");
+	EXPECT_TRUE(seen[CHUNK - 8]);
+	EXPECT_TRUE(seen[CHUNK - 8 - 4]);
+	EXPECT_LT(1U, fewest);
 }
 
 /* Returns the errno */
@@ -214,28 +229,25 @@ static int probe_address(unsigned long addr)
 	return 0;
 }
 
-static void test_no_probes(void)
+/* Nor can be probed what was a program. */
+TEST_F_TIMEOUT(programs, cannot_be_probed, LIMIT)
 {
 	const time_t start = time(NULL);
 	int fd = bpf_load(TARGET_ANSWER);
 	unsigned long addr = bpf_address(fd);
 	char symbol[64];
-	int err;
 
+	ASSERT_NE(0UL, addr);
 	bpf_symbol(fd, symbol, sizeof(symbol));
 	ksft_print_msg("the program is %s the kernel's text\n",
 		       in_text_tail(addr) ? "behind" : "elsewhere than behind");
-	err = probe_address(addr);
-	ksft_test_result(addr && err == EINVAL, "a program cannot be probed\n");
+	EXPECT_EQ(EINVAL, probe_address(addr));
 
 	close(fd);
 	while (symbol_address(symbol) && time(NULL) - start <= SETTLE_LIMIT)
 		usleep(1000);
-	err = probe_address(addr);
-	ksft_test_result(err == ENOENT, "what was a program cannot be probed\n");
+	EXPECT_EQ(ENOENT, probe_address(addr));
 }
-
-#define FILTERED	"a filter of system calls is a program, and goes with its process"
 
 /* Refuse a system call to this process; ends it. 0 if one more program is there then. */
 static void be_filtered(unsigned long programs)
@@ -255,23 +267,18 @@ static void be_filtered(unsigned long programs)
 		stats_of("bpf").live == programs + 1));
 }
 
-static void test_seccomp(void)
+TEST_F_TIMEOUT(programs, filter_system_calls, LIMIT)
 {
-	struct stats before;
 	pid_t child;
 
-	if (prctl(PR_GET_SECCOMP, 0, 0, 0, 0) < 0) {
-		ksft_test_result_skip(FILTERED ": the kernel has none\n");
-		return;
-	}
-	before = stats_at_rest("bpf");
+	if (prctl(PR_GET_SECCOMP, 0, 0, 0, 0) < 0)
+		SKIP(return, "the kernel has no filters of system calls");
 	child = fork();
 	if (!child)
-		be_filtered(before.live);
-	ksft_test_result(child_succeeds(child) && stats_settle("bpf", &before), FILTERED "\n");
+		be_filtered(self->before.live);
+	EXPECT_TRUE(child_succeeds(child));
 }
 
-#define STRUCT_OPS	"a map whose image would be made executable is refused where all of it is"
 #define BTF		"/sys/kernel/btf/vmlinux"
 
 /* The number of bytes that follow a type, by what it is */
@@ -327,8 +334,11 @@ static uint32_t btf_struct(const char *name, uint32_t *size)
 	return found;
 }
 
-/* When it is registered, struct_ops makes a page executable; if that fails, writable. */
-static void test_struct_ops(void)
+/*
+ * A map whose image would be made executable is refused where all of it is. When it is
+ * registered, struct_ops makes a page executable; if that fails, writable.
+ */
+TEST_F_TIMEOUT(programs, have_no_struct_ops_in_the_cache, LIMIT)
 {
 	union bpf_attr attr = {
 		.map_type = BPF_MAP_TYPE_STRUCT_OPS,
@@ -336,38 +346,19 @@ static void test_struct_ops(void)
 		.max_entries = 1,
 	};
 	uint32_t size = 0;
-	int fd, err;
 
-	if (!have_rox() || access(BTF, R_OK)) {
-		ksft_test_result_skip(STRUCT_OPS ": there is no cache, or no BTF\n");
-		return;
-	}
+	if (!have_rox() || access(BTF, R_OK))
+		SKIP(return, "there is no cache, or no BTF");
 	attr.btf_vmlinux_value_type_id = btf_struct("bpf_struct_ops_tcp_congestion_ops", &size);
-	if (!attr.btf_vmlinux_value_type_id)
-		die(BTF " has no struct_ops of TCP");
+	ASSERT_NE(0U, attr.btf_vmlinux_value_type_id);
 	attr.value_size = size;
-	fd = syscall(SYS_bpf, BPF_MAP_CREATE, &attr, sizeof(attr));
-	err = errno;
-	ksft_test_result(fd < 0 && err == ENOTSUPP, STRUCT_OPS "\n");
-	if (fd >= 0)
-		close(fd);
+	EXPECT_EQ(-1, syscall(SYS_bpf, BPF_MAP_CREATE, &attr, sizeof(attr)));
+	EXPECT_EQ(ENOTSUPP, errno);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
-	begin();
+	prepare();
 	need(STATS);
-	ksft_set_plan(9);
-
-	test_seccomp();
-
-	test_subprogram();
-	test_tail_call();
-	test_harden();
-	test_random_start();
-	test_stack_trace();
-	test_no_probes();
-	test_struct_ops();
-
-	ksft_finished();
+	return test_harness_run(argc, argv);
 }
