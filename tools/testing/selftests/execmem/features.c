@@ -9,7 +9,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "kselftest.h"
+#include "kselftest_harness.h"
 #include "common.h"
 
 #define FEATURES	"module_features"
@@ -25,6 +25,8 @@
 #define EVENT		"module_features_init"
 #define EVENT_ENABLE	"/sys/kernel/tracing/events/kprobes/" EVENT "/enable"
 #define TRACEPOINT	"module_features_hit"
+
+#define LIMIT		300	/* seconds */
 
 #define LOCKDEP_STATS	"/proc/lockdep_stats"
 
@@ -45,21 +47,37 @@ static bool features_work(void)
 	return good;
 }
 
-static void test_features(void)
+/* Nothing is left of the modules of a case. */
+FIXTURE(modules) {
+	struct stats before, text;
+};
+
+FIXTURE_SETUP(modules)
+{
+	self->before = stats_at_rest("total");
+	self->text = stats_of("module-text");
+}
+
+FIXTURE_TEARDOWN(modules)
+{
+	EXPECT_TRUE(stats_settle("total", &self->before));
+}
+
+TEST_F_TIMEOUT(modules, work_in_init_text_and_afterwards, LIMIT)
 {
 	module_load(FEATURES_KO);
-	ksft_test_result(features_work(), "a module works, in init text and afterwards\n");
+	EXPECT_TRUE(features_work());
 	module_unload(FEATURES);
 }
 
 /* Each of three modules is loaded first, second and last, and the bounds of all grow. */
-static void test_come_and_go(void)
+TEST_F_TIMEOUT(modules, work_while_others_come_and_go, LIMIT)
 {
 	static const char * const others[][2] = {
 		{ TARGET_KO, TARGET_MODULE },
 		{ "modules/kprobe_slots.ko", "kprobe_slots" },
 	};
-	size_t before, i, good = 0;
+	size_t before, i;
 
 	for (before = 0; before <= ARRAY_SIZE(others); before++) {
 		for (i = 0; i < before; i++)
@@ -67,52 +85,50 @@ static void test_come_and_go(void)
 		module_load(FEATURES_KO);
 		for (; i < ARRAY_SIZE(others); i++)
 			module_load(others[i][0]);
-		good += features_work();
+		EXPECT_TRUE(features_work());
 		for (i = 0; i < ARRAY_SIZE(others); i++)
 			module_unload(others[i][1]);
-		good += features_work();
+		EXPECT_TRUE(features_work());
 		module_unload(FEATURES);
 	}
-	ksft_test_result(good == 2 * before,
-			 "it does whatever other modules are loaded before and after\n");
 }
 
-static void test_exports(void)
+TEST_F_TIMEOUT(modules, use_what_others_export, LIMIT)
 {
 	module_load(FEATURES_KO);
 	module_load(USER_KO);
-	ksft_test_result(read_long(PARAMETERS(USER, "answer")) == TARGET_ANSWER,
-			 "a module uses what another one exports\n");
-	ksft_test_result(module_remove(FEATURES) == EWOULDBLOCK,
-			 "a module that another one uses is not unloaded\n");
+	EXPECT_EQ(TARGET_ANSWER, read_long(PARAMETERS(USER, "answer")));
+	EXPECT_EQ(EWOULDBLOCK, module_remove(FEATURES));
 	module_unload(USER);
 	module_unload(FEATURES);
 }
 
-#define AFTER_INIT	"what is read-only after init is R--"
-
-static void test_after_init(void)
+TEST_F_TIMEOUT(modules, cannot_write_what_is_read_only_after_init, LIMIT)
 {
 #ifdef __riscv
-	struct ptdump dump = ptdump_read();
-	const struct mapping *map = ptdump_find(&dump, symbol_address("named_after_init"));
+	const struct mapping *map;
+	struct ptdump dump;
 
-	ksft_test_result(map && map->r && !map->w && !map->x, AFTER_INIT "\n");
+	module_load(FEATURES_KO);
+	dump = ptdump_read();
+	map = ptdump_find(&dump, symbol_address("named_after_init"));
+	ASSERT_NE(NULL, map);
+	EXPECT_TRUE(map->r);
+	EXPECT_FALSE(map->w);
+	EXPECT_FALSE(map->x);
 	ptdump_free(&dump);
+	module_unload(FEATURES);
 #else
-	ksft_test_result_skip(AFTER_INIT ": the page-table dump has another form here\n");
+	SKIP(return, "the page-table dump has another form here");
 #endif
 }
 
-static void test_data(void)
+TEST_F_TIMEOUT(modules, have_parameters, LIMIT)
 {
-	if (module_insert(FEATURES_KO, "number=7"))
-		die("load %s with a parameter", FEATURES_KO);
-	test_after_init();
-
+	ASSERT_EQ(0, module_insert(FEATURES_KO, "number=7"));
+	EXPECT_EQ(7, read_long(PARAMETERS(FEATURES, "number")));
 	write_file(PARAMETERS(FEATURES, "number"), "8");
-	ksft_test_result(read_long(PARAMETERS(FEATURES, "number")) == 8,
-			 "a parameter is written and read\n");
+	EXPECT_EQ(8, read_long(PARAMETERS(FEATURES, "number")));
 	module_unload(FEATURES);
 }
 
@@ -129,17 +145,15 @@ static unsigned long event_hits(void)
  * The event exists before the module. Its probe is put on init text as the module is
  * loaded, and is gone with that text.
  */
-static void test_init_probe(void)
+TEST_F_TIMEOUT(modules, have_probes_on_init_text, LIMIT)
 {
-	struct stats unloaded = stats_at_rest("module-text");
-
 	must_write(KPROBE_EVENTS, "p:" EVENT " " FEATURES ":module_features_probed");
 	must_write(EVENT_ENABLE, "1");
 	module_load(FEATURES_KO);
+	EXPECT_EQ(1UL, event_hits());
+	EXPECT_TRUE(features_work());
 	/* A worker frees it. */
-	ksft_test_result(event_hits() == 1 && features_work() &&
-			 stats_come_to("module-text", &unloaded, 1),
-			 "a probe on init text is hit once, and that text is freed\n");
+	EXPECT_TRUE(stats_come_to("module-text", &self->text, 1));
 	must_write(EVENT_ENABLE, "0");
 	must_write(KPROBE_EVENTS, "-:" EVENT);
 	module_unload(FEATURES);
@@ -189,15 +203,13 @@ static int load_counter(int map)
 }
 
 /* A raw tracepoint takes a reference of the module, and has to give it back. */
-static void test_raw_tracepoint(void)
+TEST_F_TIMEOUT(modules, have_programs_on_tracepoints, LIMIT)
 {
 	int map = bpf_map(BPF_MAP_TYPE_ARRAY, sizeof(uint64_t), 1, 0);
 	union bpf_attr attr;
 	int prog, link, err, second;
-	long hits;
 
-	if (map < 0)
-		die("BPF map: %s", strerror(-map));
+	ASSERT_LE(0, map);
 	prog = load_counter(map);
 	module_load(FEATURES_KO);
 
@@ -205,12 +217,10 @@ static void test_raw_tracepoint(void)
 	attr.raw_tracepoint.name = (uintptr_t)TRACEPOINT;
 	attr.raw_tracepoint.prog_fd = prog;
 	link = syscall(SYS_bpf, BPF_RAW_TRACEPOINT_OPEN, &attr, sizeof(attr));
-	if (link < 0)
-		die("raw tracepoint: %s", strerror(errno));
-	ksft_test_result(module_remove(FEATURES) == EWOULDBLOCK,
-			 "a program on its tracepoint keeps a module loaded\n");
+	ASSERT_LE(0, link);
+	EXPECT_EQ(EWOULDBLOCK, module_remove(FEATURES));
 	features_work();
-	hits = map_value(map);
+	EXPECT_EQ(5, map_value(map));
 	close(link);
 	close(prog);
 	close(map);
@@ -221,14 +231,11 @@ static void test_raw_tracepoint(void)
 		sleep(1);
 		err = module_remove(FEATURES);
 	}
-	ksft_test_result(hits == 5, "the program saw the module's tracepoint\n");
-	ksft_test_result(!err, "a module is unloaded when the program has gone\n");
-	if (err)
-		ksft_print_msg("unload: %s\n", strerror(err));
+	EXPECT_EQ(0, err);
 }
 
 /* Lookups by address ignore local labels and mapping symbols: they take no memory. */
-static void test_symbols(void)
+TEST_F_TIMEOUT(modules, keep_no_local_labels, LIMIT)
 {
 	unsigned long named = 0, useless = 0;
 	char *symbols, *rest, *line;
@@ -250,66 +257,46 @@ static void test_symbols(void)
 	free(symbols);
 	module_unload(FEATURES);
 	ksft_print_msg("%lu names, and %lu labels\n", named, useless);
-	ksft_test_result(named && !useless, "no local label of a module is kept\n");
+	EXPECT_LT(0UL, named);
+	EXPECT_EQ(0UL, useless);
 }
 
-static void test_large(void)
+/* One has 4 MiB of text, and runs at both ends of it. */
+TEST_F_TIMEOUT(modules, are_large, LIMIT)
 {
-	const char *name = "a module with 4 MiB of text runs at both ends";
 	unsigned long first, last;
 
-	/* Its text is in the assembly language of RISC-V. */
-	if (access(LARGE_KO, F_OK)) {
-		ksft_test_result_skip("%s\n", name);
-		return;
-	}
+	if (access(LARGE_KO, F_OK))
+		SKIP(return, "the module is in the assembly language of RISC-V");
 	module_load(LARGE_KO);
 	first = symbol_address("module_large_first");
 	last = symbol_address("module_large_last");
-	ksft_test_result(first && last > first + LARGE_TEXT &&
-			 read_long(PARAMETERS(LARGE, "answer")) == LARGE_ANSWER,
-			 "%s\n", name);
+	EXPECT_NE(0UL, first);
+	EXPECT_GT(last, first + LARGE_TEXT);
+	EXPECT_EQ(LARGE_ANSWER, read_long(PARAMETERS(LARGE, "answer")));
 	module_unload(LARGE);
 }
 
-static void test_lockdep(void)
+TEST_F_TIMEOUT(modules, leave_lockdep_on, LIMIT)
 {
 	char *stats, *line;
 
-	if (access(LOCKDEP_STATS, F_OK)) {
-		ksft_test_result_skip("lockdep is still on: it is not configured\n");
-		return;
-	}
+	if (access(LOCKDEP_STATS, F_OK))
+		SKIP(return, "lockdep is not configured");
 	stats = read_file(LOCKDEP_STATS);
 	line = strstr(stats, "debug_locks:");
-	ksft_test_result(line && strtol(line + strlen("debug_locks:"), NULL, 10) == 1,
-			 "lockdep is still on\n");
+	ASSERT_NE(NULL, line);
+	EXPECT_EQ(1, strtol(line + strlen("debug_locks:"), NULL, 10));
 	free(stats);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
-	struct stats before;
-
-	begin();
+	prepare();
 	need(STATS);
 	need(FEATURES_KO);
-	ksft_set_plan(14);
 	/* kprobes keeps the last of its pages; the tracer, on x86, the trampoline to kprobes */
 	close(kprobe_attach("bpf_check"));
 	close(kprobe_open("bpf_check", 0));
-	before = stats_at_rest("total");
-
-	test_features();
-	test_come_and_go();
-	test_exports();
-	test_data();
-	test_init_probe();
-	test_raw_tracepoint();
-	test_symbols();
-	test_large();
-	test_lockdep();
-	ksft_test_result(stats_settle("total", &before), "the statistics are what they were\n");
-
-	ksft_finished();
+	return test_harness_run(argc, argv);
 }
