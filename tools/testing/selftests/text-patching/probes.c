@@ -12,11 +12,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "kselftest.h"
+#include "kselftest_harness.h"
 #include "common.h"
 
-#define CYCLES	100
-#define HITS	10
+#define CYCLES	100UL
+#define HITS	10UL
+#define LIMIT	300	/* seconds */
 #define CALLERS	3
 
 /* The beginning of a function behind the tracer's call, instruction by instruction */
@@ -26,6 +27,28 @@
 #define WRITER	"text_alias_write_pages"
 /* With an irq tracer, what tells it that interrupts are on again in user mode */
 #define IRQS_ON	"lockdep_hardirqs_on_prepare"
+
+/* A probe that goes waits for RCU several times, with all harts busy; one hart has no wait */
+static void expedite_rcu(const char *value)
+{
+	static const char path[] = "/sys/kernel/rcu_expedited";
+
+	if (!access(path, F_OK))
+		must_write(path, value);
+}
+
+FIXTURE(probes) {
+};
+
+FIXTURE_SETUP(probes)
+{
+	expedite_rcu("1");
+}
+
+FIXTURE_TEARDOWN(probes)
+{
+	expedite_rcu("0");
+}
 
 static int try_probe(unsigned long offset, int *fd)
 {
@@ -37,7 +60,7 @@ static int try_probe(unsigned long offset, int *fd)
  * A probe hides the instruction that it is on, but not where the next one begins:
  * whether an instruction can be probed does not depend on other probes.
  */
-static void test_neighbours(void)
+TEST_F_TIMEOUT(probes, are_on_all_instructions_of_a_function, LIMIT)
 {
 	int fds[BYTES / 2], alone[BYTES / 2];
 	size_t i, probes = 0, inside = 0, differ = 0;
@@ -58,44 +81,43 @@ static void test_neighbours(void)
 			differ++;
 		}
 	}
-	if (syscall(SYS_getppid) != getppid())
-		differ++;
+	EXPECT_EQ(getppid(), syscall(SYS_getppid));
 	for (i = 0; i < ARRAY_SIZE(fds); i++) {
 		if (fds[i] >= 0)
 			close(fds[i]);
 	}
 	ksft_print_msg("%zu of %d bytes begin an instruction to probe, %zu are within one\n",
 		       probes, BYTES, inside);
-	ksft_test_result(probes > 1 && inside && !differ,
-			 "every instruction of a function is probed at once\n");
+	EXPECT_LT(1UL, probes);
+	EXPECT_LT(0UL, inside);
+	EXPECT_EQ(0UL, differ);
 }
 
 /* The tracer calls a kprobe that is where the tracer's own call is. */
-static void test_traced(void)
+TEST_F_TIMEOUT(probes, are_hit_at_an_entry_through_the_tracer, LIMIT)
 {
-	static const char what[] = "a probe at a function's entry is hit through its tracer";
-	int i, entry, next;
+	int entry, next;
+	size_t i;
 
-	if (!first_insn()) {
-		ksft_test_result_skip("%s\n", what);
-		ksft_test_result_skip("within the tracer's call nothing is probed\n");
-		return;
-	}
+	if (!first_insn())
+		SKIP(return, "functions do not begin with the tracer's call");
 	entry = kprobe_open(PROBED_SYSCALL, 0);
+	ASSERT_LE(0, entry);
 	next = kprobe_attach(PROBED_SYSCALL);
-	if (entry < 0)
-		die("kprobe at the entry of " PROBED_SYSCALL ": %s", strerror(-entry));
 	for (i = 0; i < HITS; i++)
 		syscall(SYS_getppid);
-	ksft_test_result(kprobe_hits(entry) == HITS && kprobe_hits(next) == HITS, "%s\n", what);
+	EXPECT_EQ(HITS, kprobe_hits(entry));
+	EXPECT_EQ(HITS, kprobe_hits(next));
 	close(entry);
 	close(next);
+}
 
-	/* The call is one to the tracer, even where it has two instructions. */
-	next = kprobe_open(PROBED_SYSCALL, first_insn() / 2);
-	ksft_test_result(next == -EILSEQ, "within the tracer's call nothing is probed\n");
-	if (next >= 0)
-		close(next);
+/* The call is one to the tracer, even where it has two instructions. */
+TEST_F_TIMEOUT(probes, are_refused_within_the_tracers_call, LIMIT)
+{
+	if (!first_insn())
+		SKIP(return, "functions do not begin with the tracer's call");
+	EXPECT_EQ(-EILSEQ, kprobe_open(PROBED_SYSCALL, first_insn() / 2));
 }
 
 /* Ends when its parent says so, or with an error when a call does */
@@ -106,19 +128,19 @@ static void call_forever(pid_t parent)
 	_exit(1);
 }
 
-static void test_callers(void)
+TEST_F_TIMEOUT(probes, come_and_go_unnoticed_by_other_callers, LIMIT)
 {
 	pid_t callers[CALLERS], parent = getpid();
 	unsigned long hits = 0;
 	size_t i, killed = 0;
-	int status, fd, n;
+	int status, fd;
+	size_t n;
 
 	for (i = 0; i < CALLERS; i++) {
 		callers[i] = fork();
 		if (!callers[i])
 			call_forever(parent);
-		if (callers[i] < 0)
-			die("fork: %s", strerror(errno));
+		ASSERT_LT(0, callers[i]);
 	}
 	for (n = 0; n < CYCLES; n++) {
 		fd = kprobe_attach(PROBED_SYSCALL);
@@ -129,52 +151,37 @@ static void test_callers(void)
 	}
 	for (i = 0; i < CALLERS; i++) {
 		kill(callers[i], SIGTERM);
-		if (waitpid(callers[i], &status, 0) != callers[i])
-			die("waitpid: %s", strerror(errno));
+		ASSERT_EQ(callers[i], waitpid(callers[i], &status, 0));
 		killed += WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM;
 	}
-	ksft_test_result(hits == CYCLES * HITS && killed == CALLERS,
-			 "%d times, a probe is hit at once, and others who call it do not notice\n",
-			 CYCLES);
+	EXPECT_EQ(CYCLES * HITS, hits);
+	EXPECT_EQ((size_t)CALLERS, killed);
 }
 
 /*
  * A probe of text that is gone stays until who has it lets go of it. Other text may be
  * there by then, with instructions that begin elsewhere.
  */
-static void test_gone(void)
+TEST_F_TIMEOUT(probes, whose_text_is_gone_say_nothing_of_other_text, LIMIT)
 {
-	static const char * const names[] = {
-		"a probe whose text is gone says nothing of what is there now",
-		"nor is an instruction probed within",
-	};
 	unsigned long addr;
 	int gone, fd;
 
-	/* Only the C extension has short instructions. */
-	if (access("modules/kprobe_short.ko", F_OK)) {
-		ksft_test_result_skip("%s\n", names[0]);
-		ksft_test_result_skip("%s\n", names[1]);
-		return;
-	}
+	if (access("modules/kprobe_short.ko", F_OK))
+		SKIP(return, "only the C extension has short instructions");
 	module_load("modules/kprobe_short.ko");
 	addr = symbol_address("kprobe_short_text");
 	gone = kprobe_open("kprobe_short:kprobe_short_text", 0);
-	if (gone < 0)
-		die("kprobe on kprobe_short_text: %s", strerror(-gone));
+	ASSERT_LE(0, gone);
 	module_unload("kprobe_short");
 
 	module_load("modules/kprobe_long.ko");
-	if (symbol_address("kprobe_long_text") != addr)
-		die("kprobe_long did not take the place of kprobe_short");
+	ASSERT_EQ(addr, symbol_address("kprobe_long_text"));
 	fd = kprobe_open("kprobe_long:kprobe_long_text", 4);
-	ksft_test_result(fd >= 0, "%s\n", names[0]);
-	if (fd >= 0)
-		close(fd);
-	fd = kprobe_open("kprobe_long:kprobe_long_text", 2);
-	ksft_test_result(fd == -EILSEQ, "%s\n", names[1]);
-	if (fd >= 0)
-		close(fd);
+	EXPECT_LE(0, fd);
+	close(fd);
+	/* Nor is an instruction probed within. */
+	EXPECT_EQ(-EILSEQ, kprobe_open("kprobe_long:kprobe_long_text", 2));
 	close(gone);
 	module_unload("kprobe_long");
 }
@@ -183,26 +190,22 @@ static void test_gone(void)
  * The ebreak of a WARN() is one, even where a probe was whose text is gone. That one
  * stood for 4 bytes, and the ebreak has two.
  */
-static void test_gone_break(void)
+TEST_F_TIMEOUT(probes, whose_text_is_gone_do_not_take_an_ebreak, LIMIT)
 {
-	const char *name = "an ebreak where a probe was is not taken for it";
 	unsigned long addr;
 	int gone;
 
-	if (access("modules/kprobe_break.ko", F_OK)) {
-		ksft_test_result_skip("%s\n", name);
-		return;
-	}
+	if (access("modules/kprobe_break.ko", F_OK))
+		SKIP(return, "only the C extension has short instructions");
 	module_load("modules/kprobe_long.ko");
 	addr = symbol_address("kprobe_long_text");
 	gone = kprobe_attach("kprobe_long:kprobe_long_text");
 	module_unload("kprobe_long");
 
 	module_load("modules/kprobe_break.ko");
-	if (symbol_address("kprobe_break_text") != addr)
-		die("kprobe_break did not take the place of kprobe_long");
-	ksft_test_result(read_long("/sys/module/kprobe_break/parameters/answer") == 42 &&
-			 !kprobe_hits(gone), "%s\n", name);
+	ASSERT_EQ(addr, symbol_address("kprobe_break_text"));
+	EXPECT_EQ(42, read_long("/sys/module/kprobe_break/parameters/answer"));
+	EXPECT_EQ(0UL, kprobe_hits(gone));
 	close(gone);
 	module_unload("kprobe_break");
 }
@@ -216,23 +219,15 @@ static long end_param(const char *name)
 }
 
 /* Nothing is read behind the last instruction of a module's text. */
-static void test_end(void)
+TEST_F_TIMEOUT(probes, are_on_a_short_instruction_at_the_end_of_text, LIMIT)
 {
-	static const char * const names[] = {
-		"a short instruction at the end of text is probed",
-		"a short ebreak there is known as that of a BUG()",
-	};
-
-	if (access("modules/kprobe_end.ko", F_OK)) {
-		ksft_test_result_skip("%s\n", names[0]);
-		ksft_test_result_skip("%s\n", names[1]);
-		return;
-	}
+	if (access("modules/kprobe_end.ko", F_OK))
+		SKIP(return, "only the C extension has short instructions");
 	module_load("modules/kprobe_end.ko");
-	if (end_param("offset") != PAGE_SIZE - 2)
-		die("the text of kprobe_end does not end with a page");
-	ksft_test_result(!end_param("probe"), "%s\n", names[0]);
-	ksft_test_result(end_param("is_bug") == 1, "%s\n", names[1]);
+	ASSERT_EQ((long)PAGE_SIZE - 2, end_param("offset"));
+	EXPECT_EQ(0, end_param("probe"));
+	/* A short ebreak there is known as that of a BUG(). */
+	EXPECT_EQ(1, end_param("is_bug"));
 	module_unload("kprobe_end");
 }
 
@@ -260,131 +255,91 @@ static bool refused(const char * const names[], size_t nr)
 }
 
 /* Where a trap would overwrite the registers of another */
-static void test_trap_entry(void)
+TEST_F_TIMEOUT(probes, are_refused_on_the_entry_of_traps, LIMIT)
 {
 	static const char * const names[] = { "handle_exception", "ret_from_exception" };
 
-	ksft_test_result(refused(names, ARRAY_SIZE(names)),
-			 "the entry of traps cannot be probed\n");
+	EXPECT_TRUE(refused(names, ARRAY_SIZE(names)));
 }
 
 /* The calls in it change, and a probe's handlers call traced functions. */
-static void test_tracer_entry(void)
+TEST_F_TIMEOUT(probes, are_refused_on_what_calls_the_tracers, LIMIT)
 {
 	static const char * const names[] = {
 		"ftrace_caller", "ftrace_call", "ftrace_regs_caller", "ftrace_regs_call",
 		"ftrace_graph_call", "ftrace_graph_regs_call", "prepare_ftrace_return",
 		"return_to_handler",
 	};
-	const char *name = "what calls the tracers cannot be probed";
 
-	if (symbol_address(names[0]))
-		ksft_test_result(refused(names, ARRAY_SIZE(names)), "%s\n", name);
-	else
-		ksft_test_result_skip("%s\n", name);
+	if (!symbol_address(names[0]))
+		SKIP(return, "there are no tracers of functions");
+	EXPECT_TRUE(refused(names, ARRAY_SIZE(names)));
 }
 
 /* While text is half-written, nothing is executed that may have been written. */
-static void test_writer(void)
+TEST_F_TIMEOUT(probes, are_refused_on_what_writes_to_text, LIMIT)
 {
-	const char *tracer = "/sys/kernel/tracing/available_filter_functions";
-	const char *name = "what writes to text cannot be traced";
-	size_t offset, taken = 0;
+	size_t offset;
+
+	ASSERT_NE(0UL, symbol_address(WRITER));
+	for (offset = 0; offset < BYTES; offset += 2)
+		EXPECT_EQ(-EINVAL, kprobe_open(WRITER, offset));
+}
+
+/* Nor is that traced. */
+TEST_F_TIMEOUT(probes, of_the_tracer_are_not_on_what_writes_to_text, LIMIT)
+{
+	const char *path = "/sys/kernel/tracing/available_filter_functions";
 	char *functions;
-	int fd;
 
-	if (!symbol_address(WRITER))
-		die("no function " WRITER);
-	for (offset = 0; offset < BYTES; offset += 2) {
-		fd = kprobe_open(WRITER, offset);
-		taken += fd != -EINVAL;
-		if (fd >= 0)
-			close(fd);
-	}
-	ksft_test_result(!taken, "what writes to text cannot be probed\n");
-
-	if (access(tracer, F_OK)) {
-		ksft_test_result_skip("%s\n", name);
-		return;
-	}
-	functions = read_file(tracer);
-	ksft_test_result(strstr(functions, "\ndo_exit\n") &&
-			 !strstr(functions, "\n" WRITER "\n"), "%s\n", name);
+	if (access(path, F_OK))
+		SKIP(return, "there are no tracers of functions");
+	functions = read_file(path);
+	EXPECT_NE(NULL, strstr(functions, "\ndo_exit\n"));
+	EXPECT_EQ(NULL, strstr(functions, "\n" WRITER "\n"));
 	free(functions);
 }
 
 /* Between a probe's handler and the probed instruction, the hart stays with its task. */
-static void test_preempt(void)
+TEST_F_TIMEOUT(probes, are_no_place_to_preempt_a_task, LIMIT)
 {
 	const char *answer = "/sys/module/kprobe_resched/parameters/answer";
-	const char *name = "a task is not preempted at a probe";
 	struct utsname kernel;
-	int n, kept = 0;
+	size_t n, kept = 0;
 
 	uname(&kernel);
-	if (access("modules/kprobe_resched.ko", F_OK) || !strstr(kernel.version, "PREEMPT")) {
-		ksft_test_result_skip("%s\n", name);
-		return;
-	}
+	if (access("modules/kprobe_resched.ko", F_OK) || !strstr(kernel.version, "PREEMPT"))
+		SKIP(return, "the kernel does not preempt tasks, or has no modules");
 	module_load("modules/kprobe_resched.ko");
 	for (n = 0; n < CYCLES; n++)
 		kept += read_long(answer) == 42;
 	module_unload("kprobe_resched");
-	ksft_test_result(kept == CYCLES, "%s\n", name);
+	EXPECT_EQ(CYCLES, kept);
 }
 
 /*
  * A probe traps in the kernel, on its way to user mode too: the trap must not be
  * taken for one from there.
  */
-static void test_irqs_on(void)
+TEST_F_TIMEOUT(probes, are_hit_on_the_way_to_user_mode, LIMIT)
 {
-	const char *name = "a probe on the way to user mode, where irqs are traced";
 	unsigned long hits;
-	int fd, n;
+	size_t n;
+	int fd;
 
-	if (!symbol_address(IRQS_ON)) {
-		ksft_test_result_skip("%s\n", name);
-		return;
-	}
+	if (!symbol_address(IRQS_ON))
+		SKIP(return, "irqs are not traced");
 	fd = kprobe_attach(IRQS_ON);
 	for (n = 0; n < CYCLES; n++)
 		syscall(SYS_getppid);
 	hits = kprobe_hits(fd);
 	close(fd);
-	ksft_print_msg("%lu hits in %d system calls\n", hits, CYCLES);
-	ksft_test_result(hits >= CYCLES, "%s\n", name);
+	ksft_print_msg("%lu hits in %lu system calls\n", hits, CYCLES);
+	EXPECT_LE(CYCLES, hits);
 }
 
-/* A probe that goes waits for RCU several times, with all harts busy; one hart has no wait */
-static void expedite_rcu(const char *value)
+int main(int argc, char **argv)
 {
-	static const char path[] = "/sys/kernel/rcu_expedited";
-
-	if (!access(path, F_OK))
-		must_write(path, value);
-}
-
-int main(void)
-{
-	begin();
-	ksft_set_plan(have_modules() ? 15 : 4);
-
-	expedite_rcu("1");
-	test_neighbours();
-	test_traced();
-	test_callers();
-	if (have_modules()) {
-		test_gone();
-		test_gone_break();
-		test_end();
-		test_trap_entry();
-		test_tracer_entry();
-		test_writer();
-		test_preempt();
-		test_irqs_on();
-	}
-	expedite_rcu("0");
-
-	ksft_finished();
+	prepare();
+	return test_harness_run(argc, argv);
 }
