@@ -65,6 +65,7 @@ int main(void)
 	int first, second;
 
 	begin();
+	/* Each case goes on from the one before: no fixtures. */
 	ksft_set_plan(4);
 
 	first = xdp_load(XDP_DROP);

@@ -212,6 +212,7 @@ int main(void)
 	need("/proc/self/fail-nth");
 	need(STATS);
 	need(TARGET_KO);
+	/* What is refused is a loop over all allocations, in one process: no fixtures. */
 	ksft_set_plan(20);
 
 	fail_prepare();

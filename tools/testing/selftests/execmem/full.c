@@ -202,6 +202,7 @@ int main(void)
 	if (setrlimit(RLIMIT_NOFILE, &limit))
 		die("limit of open files: %s", strerror(errno));
 	set_jit("1");
+	/* All cases share one full window, which takes long to fill: no fixtures. */
 	ksft_set_plan(4 + NR_WHILE_FULL + 4);
 
 	/* A page of slots and per-cpu memory are kept on purpose: have them before. */

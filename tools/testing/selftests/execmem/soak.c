@@ -162,6 +162,7 @@ int main(int argc, char **argv)
 	begin();
 	need(STATS);
 	need(TARGET_KO);
+	/* All cases are about one run of all processes: no fixtures. */
 	ksft_set_plan(PROCESSES + KINDS + ARRAY_SIZE(types));
 
 	/* The clock may start at the same time with each boot. */

@@ -415,6 +415,7 @@ int main(void)
 	begin();
 	need(STATS);
 	need(TARGET_KO);
+	/* Each case goes on from the one before: no fixtures. */
 	ksft_set_plan(25);
 
 	trace_begin();

@@ -266,6 +266,7 @@ int main(void)
 	begin();
 	need(STATS);
 	need(KO);
+	/* The cases are rows of a table: no fixtures. */
 	ksft_set_plan(3 + ARRAY_SIZE(faults));
 	before = stats_at_rest("total");
 
