@@ -5,7 +5,7 @@
 # same places, and apt runs once at a time: one target after the other.
 .NOTPARALLEL:
 
-# The kernel configuration (scripts/config/NAME.config) on which most tests of `make test` run.
+# The kernel configuration (scripts/kernel/config/NAME.config) on which most tests of `make test` run.
 KERNEL ?= distro
 ifeq ($(filter rv64 distro,$(KERNEL)),)
 $(error KERNEL=$(KERNEL): give KERNEL=distro or KERNEL=rv64)
@@ -79,92 +79,92 @@ help:
 	@echo '  QUICK=1                      make bench, fewer sizes and kernels'
 
 setup:
-	@scripts/setup
+	@scripts/parts/setup
 
 parts: setup
-	@scripts/fetch $(PARTS_$(BITS))
+	@scripts/parts/fetch $(PARTS_$(BITS))
 
 tree: setup
-	@scripts/series tree
+	@scripts/series/series tree
 
 refresh: setup
-	@scripts/series refresh
+	@scripts/series/series refresh
 
 series: tree
-	@scripts/series export
+	@scripts/series/series export
 
 kernel: tree
-	@scripts/build rv$(BITS)
+	@scripts/kernel/build rv$(BITS)
 
 run: kernel parts
-	@scripts/initramfs build/out/rv$(BITS)
-	@scripts/run.py rv$(BITS)
+	@scripts/guest/initramfs build/out/rv$(BITS)
+	@scripts/guest/run.py rv$(BITS)
 
 qemu:
-	@scripts/setup qemu
-	@scripts/fetch qemu
+	@scripts/parts/setup qemu
+	@scripts/parts/fetch qemu
 
 test-all: CONFIGS += up $(if $(filter distro,$(KERNEL)),distro-lockdep)
 test test-all: tree qemu
-	@scripts/build $(CONFIGS)
-	@scripts/fetch busybox opensbi rv32
-	@for config in $(CONFIGS); do scripts/initramfs build/out/$$config || exit; done
-	@scripts/test.py $(if $(filter test-all,$@),--all)
+	@scripts/kernel/build $(CONFIGS)
+	@scripts/parts/fetch busybox opensbi rv32
+	@for config in $(CONFIGS); do scripts/guest/initramfs build/out/$$config || exit; done
+	@scripts/tests/run.py $(if $(filter test-all,$@),--all)
 
 soak: tree
-	@scripts/fetch $(PARTS_64)
-	@scripts/build $(KERNEL) debug
-	@for config in $(KERNEL) debug; do scripts/initramfs build/out/$$config || exit; done
+	@scripts/parts/fetch $(PARTS_64)
+	@scripts/kernel/build $(KERNEL) debug
+	@for config in $(KERNEL) debug; do scripts/guest/initramfs build/out/$$config || exit; done
 	@SOAK=$(or $(SECONDS),1800) /usr/bin/python3 -B -m pytest scripts/tests/test_soak.py
 
 fuzz: tree
-	@scripts/setup fuzz
+	@scripts/parts/setup fuzz
 	@mkdir -p build/out/areas build/fuzz/corpus
 	@$(MAKE) --silent -C build/linux/tools/testing/execmem O=$(CURDIR)/build/out/areas CROSS_COMPILE= fuzz
 	@build/out/areas/areas_fuzz -max_total_time=$(or $(SECONDS),300) -max_len=1024 -len_control=0 -timeout=30 \
 		-print_final_stats=1 -artifact_prefix=build/fuzz/ build/fuzz/corpus
 
 deb: tree
-	@scripts/setup deb
-	@scripts/build --deb distro
+	@scripts/parts/setup deb
+	@scripts/kernel/build --deb distro
 
 debian: deb
-	@scripts/setup debian
-	@scripts/fetch opensbi debian
-	@scripts/debian.py
+	@scripts/parts/setup debian
+	@scripts/parts/fetch opensbi debian
+	@scripts/guest/debian.py
 
 # A kernel of Debian's that cannot be had is left out.
 bench: tree
-	@scripts/setup qemu bench
-	@scripts/fetch $(PARTS_64) qemu $(if $(QUICK),,linux-6.12)
-	@scripts/build $(BENCH_CONFIGS)
-	@for config in $(BENCH_CONFIGS); do scripts/initramfs build/out/$$config || exit; done
-	@$(if $(QUICK),:,for kernel in linux-trixie linux-sid; do scripts/fetch $$kernel || :; done)
-	@QUICK=$(QUICK) scripts/bench.py
+	@scripts/parts/setup qemu bench
+	@scripts/parts/fetch $(PARTS_64) qemu $(if $(QUICK),,linux-6.12)
+	@scripts/kernel/build $(BENCH_CONFIGS)
+	@for config in $(BENCH_CONFIGS); do scripts/guest/initramfs build/out/$$config || exit; done
+	@$(if $(QUICK),:,for kernel in linux-trixie linux-sid; do scripts/parts/fetch $$kernel || :; done)
+	@QUICK=$(QUICK) scripts/bench/measure.py
 
 check: check-sources check-commits
 
 check-sources: tree
-	@scripts/check_sources
+	@scripts/series/check_sources
 
 check-commits check-topics: tree
-	@scripts/setup x86_64
-	@scripts/fetch $(PARTS_64)
-	@scripts/build rv64
-	@scripts/initramfs build/out/rv64
-	@scripts/check_commits $(if $(filter check-topics,$@),--topics $(TOPIC))
+	@scripts/parts/setup x86_64
+	@scripts/parts/fetch $(PARTS_64)
+	@scripts/kernel/build rv64
+	@scripts/guest/initramfs build/out/rv64
+	@scripts/series/check_commits $(if $(filter check-topics,$@),--topics $(TOPIC))
 
 drift: tree
-	@scripts/drift
+	@scripts/series/drift
 
 check-configs: tree
 	@/usr/bin/python3 -B -m pytest scripts/tests/configurations.py
 
 check-arch: tree
-	@scripts/setup x86_64 arm64 compilers
-	@scripts/fetch busybox-x86_64 busybox-arm64
-	@scripts/build $(ARCH_CONFIGS)
-	@for config in $(ARCH_CONFIGS); do scripts/initramfs build/out/$$config || exit; done
+	@scripts/parts/setup x86_64 arm64 compilers
+	@scripts/parts/fetch busybox-x86_64 busybox-arm64
+	@scripts/kernel/build $(ARCH_CONFIGS)
+	@for config in $(ARCH_CONFIGS); do scripts/guest/initramfs build/out/$$config || exit; done
 	@/usr/bin/python3 -B -m pytest scripts/tests/arch.py
 
 clean:

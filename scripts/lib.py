@@ -35,7 +35,7 @@ def kernel_make(out, arch, cross, source=LINUX):
     of the kernel's and with a compiler prefix."""
     env = {k: v for k, v in os.environ.items()
            if k not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "LANGUAGE") and not k.startswith("LC_")}
-    # scripts/build reads the messages, and ccache keeps the objects of each locale apart.
+    # scripts/kernel/build reads the messages, and ccache keeps the objects of each locale apart.
     env["LANG"] = "C.UTF-8"
     command = ["make", "-C", source, f"O={out}", f"ARCH={arch}", f"CROSS_COMPILE={cross}", "LOCALVERSION=",
                "KBUILD_BUILD_TIMESTAMP=Thu Jan  1 00:00:00 UTC 2026", "KBUILD_BUILD_VERSION=1",
@@ -52,8 +52,8 @@ def kernel_make(out, arch, cross, source=LINUX):
         # directory in which they were compiled.
         env["CCACHE_NOHASHDIR"] = "1"
         # The checksums of exported symbols are kept in it, too.
-        command += [f"CC={TOP / 'scripts/cc'} {cross}gcc", "HOSTCC=ccache gcc",
-                    f"cmd_gensymtypes_c={TOP / 'scripts/symversions'} {cross}gcc $(c_flags) $<",
+        command += [f"CC={TOP / 'scripts/kernel/cc'} {cross}gcc", "HOSTCC=ccache gcc",
+                    f"cmd_gensymtypes_c={TOP / 'scripts/kernel/symversions'} {cross}gcc $(c_flags) $<",
                     f"KCFLAGS=-fmacro-prefix-map={os.path.relpath(source, out)}/="]
     return command, env
 

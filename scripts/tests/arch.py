@@ -7,8 +7,8 @@ the dispatcher of BPF programs and a trampoline of the function tracer; x86_64 a
 import pytest
 
 from conftest import boot_guest, check_refused
-from configs import ARCHS, NO_COMPILER
-from objects import compile_touched, touched
+from kernel.configs import ARCHS, NO_COMPILER
+from kernel.objects import compile_touched, touched
 
 COMPILED = {}           # architecture -> the source files that were compiled for it
 

@@ -6,8 +6,8 @@
 
 import pytest
 
-from configs import RISCV
-from objects import compile_touched
+from kernel.configs import RISCV
+from kernel.objects import compile_touched
 
 
 @pytest.mark.parametrize("config", RISCV, ids=lambda config: config.name)

@@ -24,10 +24,10 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent.parent))
 
-from guest import Guest, GuestError     # noqa: E402
+from guest.vm import Guest, GuestError     # noqa: E402
 from ktap import Ktap                   # noqa: E402
 from lib import BUILD                   # noqa: E402
-from machine import KERNEL              # noqa: E402
+from guest.machine import KERNEL              # noqa: E402
 
 
 class Report:

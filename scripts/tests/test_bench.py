@@ -10,8 +10,7 @@ import re
 
 import pytest
 
-import bench
-import pagetable
+from bench import measure as bench, pagetable
 
 
 needs_plugins = pytest.mark.skipif(bool(os.environ.get("QEMU")), reason="QEMU= may be one that has no plugins")

@@ -6,7 +6,7 @@ import subprocess
 import pytest
 
 from lib import BUILD, TOP, kernel_make
-from machine import CROSS, KERNEL
+from guest.machine import CROSS, KERNEL
 
 
 def test_embedded_file_is_this_build_s(tmp_path):
@@ -36,7 +36,7 @@ def test_checksums_of_symbols_are_kbuild_s(tmp_path):
     seen = []
     for members in "int a;", "int a;", "int b, a;":
         (tmp_path / "f.h").write_text(f"struct s {{ {members} }};\n")
-        ours = subprocess.run([TOP / "scripts/symversions", *compiler], cwd=tmp_path, env=env, check=True,
+        ours = subprocess.run([TOP / "scripts/kernel/symversions", *compiler], cwd=tmp_path, env=env, check=True,
                               capture_output=True, text=True).stdout
         source = subprocess.run([*compiler, "-E", "-D__GENKSYMS__"], cwd=tmp_path, check=True, capture_output=True)
         kbuild = subprocess.run([genksyms, "-r", "/dev/null"], input=source.stdout, check=True, capture_output=True)

@@ -9,7 +9,7 @@ import threading
 import pytest
 
 from conftest import with_modules
-from machine import KERNEL
+from guest.machine import KERNEL
 
 MIB = 64
 

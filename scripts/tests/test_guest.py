@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""scripts/guest.py and ktap.py notice what goes wrong, shown by a QEMU that is not one."""
+"""scripts/guest/vm.py and ktap.py notice what goes wrong, shown by a QEMU that is not one."""
 
 import os
 import subprocess
@@ -7,10 +7,10 @@ import sys
 
 import pytest
 
-from guest import Guest, GuestError
+from guest.vm import Guest, GuestError
 from ktap import Ktap, Point
 from lib import TOP
-from machine import MACHINES
+from guest.machine import MACHINES
 
 # Speaks just enough of QMP and of the guest's shell: each command line says what
 # the kernel does.
@@ -72,9 +72,9 @@ def guest(tmp_path, monkeypatch):
     image.touch()
     machine = MACHINES["rv64"]._replace(qemu=str(fake), firmware=None)
     monkeypatch.setitem(MACHINES, "rv64", machine)
-    monkeypatch.setattr("guest.LOG", tmp_path)
-    monkeypatch.setattr("guest.BUILD", tmp_path)
-    monkeypatch.setattr("guest.PATIENCE", 1)
+    monkeypatch.setattr("guest.vm.LOG", tmp_path)
+    monkeypatch.setattr("guest.vm.BUILD", tmp_path)
+    monkeypatch.setattr("guest.vm.PATIENCE", 1)
     (tmp_path / "initramfs-rv64.cpio.gz").touch()
     with Guest("fake", tmp_path / "rv64") as guest:
         yield guest
@@ -128,14 +128,13 @@ def test_qemu_that_does_not_start(guest, tmp_path):
 TESTS = """
 import pathlib
 import pytest
-import guest
-import machine
 from conftest import boot_guest
+from guest import machine, vm
 
 HERE = pathlib.Path(__file__).parent
 machine.MACHINES["rv64"] = machine.MACHINES["rv64"]._replace(qemu=str(HERE / "qemu"), firmware=None)
-guest.LOG = HERE
-guest.POWEROFF_LIMIT = 1
+vm.LOG = HERE
+vm.POWEROFF_LIMIT = 1
 FILES = {"image": HERE / "qemu", "initramfs": HERE / "qemu"}
 
 @pytest.fixture(scope="module", params=[1, 2])

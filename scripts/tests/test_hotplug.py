@@ -11,7 +11,7 @@
 
 import pytest
 
-from guest import SPARSE
+from guest.vm import SPARSE
 
 
 def test_hotplug(start):

@@ -24,7 +24,7 @@ import itertools
 import pytest
 
 from conftest import boot_guest, check_refused, needs_device, with_modules
-from machine import KERNEL
+from guest.machine import KERNEL
 
 
 class Devices:

@@ -11,7 +11,7 @@ import subprocess
 import pytest
 
 from lib import BUILD
-from machine import KERNEL, machine_of
+from guest.machine import KERNEL, machine_of
 
 LIMIT = 300
 

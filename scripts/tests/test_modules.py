@@ -12,7 +12,7 @@ import pytest
 
 from conftest import with_modules
 from lib import BUILD
-from machine import KERNEL
+from guest.machine import KERNEL
 
 LIMIT = 600
 # Modules loaded before the kernel's log, which is not endless, is read

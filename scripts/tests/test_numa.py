@@ -8,7 +8,7 @@ there is killed."""
 
 import pytest
 
-from machine import KERNEL, configuration
+from guest.machine import KERNEL, configuration
 from test_hotremove import Devices
 
 

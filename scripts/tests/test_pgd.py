@@ -12,7 +12,7 @@ hot-added memory need a new one."""
 
 import pytest
 
-import pagetable
+from bench import pagetable
 
 # Of the "virt" machine: the configuration space of PCI, which the kernel maps with ioremap()
 ECAM = range(0x30000000, 0x40000000)

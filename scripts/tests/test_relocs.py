@@ -9,7 +9,7 @@ import re
 
 import pytest
 
-from machine import KERNEL
+from guest.machine import KERNEL
 
 MACHINES = [(KERNEL, "execmem.rox=1"), (KERNEL, "execmem.rox=0"), ("rv32", "")]
 # A module of four times as many functions may take so many times as many instructions.

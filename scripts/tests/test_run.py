@@ -12,7 +12,7 @@ from lib import LOG, TOP
 @pytest.mark.parametrize("name, sections", [("rv64", 7), ("rv32", 5)])
 def test_tour(report, name, sections):
     report.heading(f"Boot: the tour of make run, {name}")
-    done = subprocess.run([TOP / "scripts/run.py", name], stdin=subprocess.DEVNULL, timeout=600,
+    done = subprocess.run([TOP / "scripts/guest/run.py", name], stdin=subprocess.DEVNULL, timeout=600,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     lines = done.stdout.splitlines()
     for number in range(1, sections + 1):
@@ -34,7 +34,7 @@ def test_refused_bits():
 def test_shell(report):
     report.heading("Boot: the shell of make run, on a terminal")
     with open(LOG / "run-shell.log", "w", encoding="utf-8") as log:
-        tour = pexpect.spawn(str(TOP / "scripts/run.py"), encoding="utf-8", timeout=300,
+        tour = pexpect.spawn(str(TOP / "scripts/guest/run.py"), encoding="utf-8", timeout=300,
                              logfile=log)
         tour.expect("guest:~# ")
         tour.sendline("echo $((6 * 7))")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""scripts/series: tree and refresh are inverse, and neither loses anything.
+"""scripts/series/series: tree and refresh are inverse, and neither loses anything.
 
 All but the last test use a kernel of three files, so that they take no time."""
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from objects import Build, listed
+from kernel.objects import Build, listed
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 AUTHOR = {"GIT_AUTHOR_NAME": "Jörg Example", "GIT_AUTHOR_EMAIL": "joerg@example.org",
@@ -30,7 +30,7 @@ def git(repo, *args):
     return done.stdout.strip()
 
 
-# What scripts/objects.py asks of kbuild
+# What scripts/kernel/objects.py asks of kbuild
 KBUILD = """
 allnoconfig:
 \t@mkdir -p $(O) && cp $(KCONFIG_ALLCONFIG) $(O)/.config
@@ -70,16 +70,17 @@ class Project:
 
     def __init__(self, top, kernel):
         self.top, self.kernel, self.linux = top, kernel, top / "build/linux"
-        (top / "scripts").mkdir(parents=True)
-        for name in ("series", "drift", "cc", "commits.py", "lib.py", "machine.py", "objects.py"):
-            shutil.copy(REPOSITORY / "scripts" / name, top / "scripts")
-        shutil.copytree(REPOSITORY / "scripts/config", top / "scripts/config")
+        for name in ("series/series", "series/drift", "series/commits.py", "kernel/cc", "kernel/objects.py",
+                     "guest/machine.py", "lib.py"):
+            (top / "scripts" / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(REPOSITORY / "scripts" / name, top / "scripts" / name)
+        shutil.copytree(REPOSITORY / "scripts/kernel/config", top / "scripts/kernel/config")
         for topic in "one", "two":
             (top / "patches" / topic).mkdir(parents=True)
             (top / "patches" / topic / "cover-letter.txt").write_text(f"Subject {topic}\n\nWhat it is about.\n")
 
     def series(self, command, **env):
-        return run("scripts/series", command, cwd=self.top, LINUX=str(self.kernel), **env)
+        return run("scripts/series/series", command, cwd=self.top, LINUX=str(self.kernel), **env)
 
     def ok(self, command, **env):
         done = self.series(command, **env)
@@ -586,7 +587,7 @@ def test_drift(project, tmp_path):
         lines = [f"echo 'linux-source-6.1 | {version} | a mirror'\n" for version in offered]
         fake.write_text("#!/bin/sh\n" + "".join(lines))
         fake.chmod(0o755)
-        return run("scripts/drift", cwd=project.top, PATH=f"{fake.parent}:{os.environ['PATH']}")
+        return run("scripts/series/drift", cwd=project.top, PATH=f"{fake.parent}:{os.environ['PATH']}")
 
     for version, content in versions.items():
         git(project.linux, "checkout", "--quiet", "--detach", "base")
@@ -667,10 +668,10 @@ def test_real_series(tmp_path):
     before = files()
     assert "patches/series" in before
     environment = {"LINUX": os.environ["LINUX"]} if os.environ.get("LINUX") else {}
-    made = run("scripts/series", "tree", cwd=top, **environment)
+    made = run("scripts/series/series", "tree", cwd=top, **environment)
     assert made.returncode == 0, made.stderr
     assert int(git(linux, "rev-list", "--count", f"{base}..HEAD")) > 0
-    written = run("scripts/series", "refresh", cwd=top, **environment)
+    written = run("scripts/series/series", "refresh", cwd=top, **environment)
     assert written.returncode == 0, written.stderr
     after = files()
     changed = {Path(name).name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}

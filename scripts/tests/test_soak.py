@@ -8,7 +8,7 @@ import os
 
 import pytest
 
-from machine import KERNEL
+from guest.machine import KERNEL
 
 # `make soak` says how long, and has it on the kernel that watches, too.
 SECONDS = int(os.environ.get("SOAK", 60))

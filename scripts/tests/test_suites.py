@@ -7,7 +7,7 @@ import re
 import pytest
 
 from conftest import with_modules
-from machine import KERNEL
+from guest.machine import KERNEL
 
 # ftracetest cases that cannot run here, and why.
 NOT_HERE = {

@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 from lib import BUILD
-from machine import KERNEL, machine_of
+from guest.machine import KERNEL, machine_of
 
 OBJECT = "arch/riscv/mm/text_alias.o"
 

@@ -8,7 +8,7 @@ import struct
 
 import pytest
 
-from machine import KERNEL
+from guest.machine import KERNEL
 
 distro_only = pytest.mark.skipif(KERNEL != "distro", reason="the lean kernel has no function tracer and no uprobes")
 

@@ -24,7 +24,7 @@
 import pytest
 
 from conftest import boot_guest
-from machine import KERNEL
+from guest.machine import KERNEL
 from test_seen import cache_blocks, more_than_tail
 
 

@@ -17,7 +17,7 @@ import time
 import pytest
 
 from conftest import needs_device
-from guest import GuestError, virtio_mem
+from guest.vm import GuestError, virtio_mem
 
 MIB = 1 << 20
 GIB = 1 << 30

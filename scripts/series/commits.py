@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What scripts/series and scripts/drift share: git, patches, the series file and
+"""What scripts/series/series and scripts/series/drift share: git, patches, the series file and
 the kernel source that the series is for."""
 
 import email.header
@@ -17,7 +17,7 @@ from lib import BUILD, LINUX, TOP, Progress, die, write_file
 
 PATCHES = TOP / "patches"
 SERIES = PATCHES / "series"
-# What scripts/drift found when it was last run
+# What scripts/series/drift found when it was last run
 TRIED = BUILD / "drift/tried.json"
 BASE = BUILD / "base"
 MADE_OF = ".made-of"    # In a source without git, says what it is

@@ -3,8 +3,8 @@
 architecture's own, with the users of executable memory switched on, and those of RISC-V
 in which one thing that the series relies on is missing."""
 
-from machine import CROSS
-from objects import Config
+from guest.machine import CROSS
+from kernel.objects import Config
 
 
 def own(name, arch, cross, defconfig, more=""):

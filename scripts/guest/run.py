@@ -10,9 +10,10 @@ import re
 import sys
 import time
 
-from guest import Guest
+sys.path.append(sys.path[0] + "/..")    # lib.py and the folders beside this one
+from guest.tour import check, run, show, tour
+from guest.vm import Guest
 from lib import BUILD, die
-from tour import check, run, show, tour
 
 # Where the data of modules is, and all text, as the page-table dump calls it. The cache
 # begins behind the kernel's own text, and goes on in the window of modules.

@@ -12,9 +12,9 @@ import subprocess
 from pathlib import Path
 from typing import NamedTuple
 
-from commits import BASE, git_line, root_commit, unpack_base
+from series.commits import BASE, git_line, root_commit, unpack_base
 from lib import BUILD, LINUX, LOG, Progress, kernel_make, write_file
-from machine import configuration, machine_of
+from guest.machine import configuration, machine_of
 
 OUT = BUILD / "out/objects"
 
@@ -46,7 +46,7 @@ class Config(NamedTuple):
 
 
 class Listed(Config):
-    """One of scripts/config, where everything that is not listed is off."""
+    """One of scripts/kernel/config, where everything that is not listed is off."""
 
     def lines(self):
         return list(configuration(self.name)[0].values())

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Debian 13 on the patched kernel, from its package, to a login prompt under systemd.
 
-debian.py: makes build/debian/root.ext4 from what `scripts/fetch debian` and
-`scripts/build --deb distro` have made: a guest installs the packages, Debian's once and
+debian.py: makes build/debian/root.ext4 from what `scripts/parts/fetch debian` and
+`scripts/kernel/build --deb distro` have made: a guest installs the packages, Debian's once and
 the kernel's whenever it is another. Then it boots the kernel that is installed there,
 logs in and shows what systemd does with it. On a terminal it ends at the login prompt;
 elsewhere it powers off, and the exit status says whether every section succeeded.
@@ -13,10 +13,12 @@ import gzip
 import hashlib
 import re
 import subprocess
+import sys
 
-from guest import Guest, GuestError
+sys.path.append(sys.path[0] + "/..")    # lib.py and the folders beside this one
+from guest.tour import check, run, show, tour
+from guest.vm import Guest, GuestError
 from lib import BUILD, Progress, die, write_file
-from tour import check, run, show, tour
 
 OUT = BUILD / "out/distro"
 UNPACKED = BUILD / "parts/debian.ext4"
@@ -110,7 +112,7 @@ def install(package):
     new = ROOT.with_suffix(".new")
     source = ROOT if installed() else UNPACKED
     if not source.exists():
-        die(f"there is no {source}: run `scripts/fetch debian`")
+        die(f"there is no {source}: run `scripts/parts/fetch debian`")
     ROOT.parent.mkdir(exist_ok=True)
     subprocess.run(["cp", "--sparse=always", source, new], check=True)
     e2fs("debugfs", "-w", "-R", f"write {package} kernel.deb", str(new))

@@ -5,7 +5,7 @@
 bench.py [KERNEL...], all of them without a name; QUICK=1 in the environment does less, and
 only with the first three.
 
-Each kernel boots in the same machine with the same programs. scripts/plugin/count.c counts
+Each kernel boots in the same machine with the same programs. scripts/bench/count.c counts
 what all harts execute, the firmware included, under -icount, so that it repeats. Results are
 printed and go to build/bench/. Those of all kernels also go to docs/measurements.md, unless
 QUICK=1 is set.
@@ -23,10 +23,11 @@ from collections import defaultdict
 from pathlib import Path
 from typing import NamedTuple
 
-import pagetable
-from guest import SPARSE, Guest, GuestError, virtio_mem
+sys.path.append(sys.path[0] + "/..")    # lib.py and the folders beside this one
+from bench import pagetable
+from guest.machine import PARTS
+from guest.vm import SPARSE, Guest, GuestError, virtio_mem
 from lib import BUILD, TOP, Progress, die, write_file
-from machine import PARTS
 
 QUICK = os.environ.get("QUICK") == "1"
 OUT = BUILD / "bench"
@@ -130,7 +131,7 @@ def build_plugin():
     OUT.mkdir(parents=True, exist_ok=True)
     flags = subprocess.run(["pkg-config", "--cflags", "glib-2.0"], capture_output=True, text=True, check=True)
     subprocess.run(["gcc", "-shared", "-fPIC", "-O2", "-Wall", "-Wextra", *flags.stdout.split(),
-                    f"-I{header.parent}", "-o", PLUGIN, TOP / "scripts/plugin/count.c"], check=True)
+                    f"-I{header.parent}", "-o", PLUGIN, TOP / "scripts/bench/count.c"], check=True)
 
 
 class Results:

@@ -12,7 +12,7 @@
  * user program. A block of instructions counts as a whole when it is entered, also where
  * a fault cuts it short. A hart that waits for an interrupt executes nothing; one that
  * waits in a loop does, so that with a thread for each hart the sums depend on what else
- * the host does. With -icount they repeat; scripts/qemu says what it takes on several harts.
+ * the host does. With -icount they repeat; scripts/parts/qemu says what it takes on several harts.
  *
  * Calls of the firmware are told by their registers: none of it needs the kernel's
  * symbols.

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The machines whose kernels are built and booted, and which configuration is for which.
 
-machine.py CONFIGURATION prints what scripts/initramfs needs, as shell assignments.
+machine.py CONFIGURATION prints what scripts/guest/initramfs needs, as shell assignments.
 """
 
 import os
@@ -12,9 +12,10 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
+sys.path.append(sys.path[0] + "/..")    # lib.py and the folders beside this one
 from lib import BUILD, TOP, die
 
-CONFIG = TOP / "scripts" / "config"
+CONFIG = TOP / "scripts/kernel/config"
 PARTS = BUILD / "parts"
 # CROSS_COMPILE=, QEMU= and BUSYBOX= stand for what riscv64 needs; 32-bit kernels
 # are built with the same compiler.
@@ -66,12 +67,12 @@ MACHINES = {
 
 
 def configuration(name):
-    """What scripts/config/NAME.config asks for, option -> the line, where a later line
+    """What scripts/kernel/config/NAME.config asks for, option -> the line, where a later line
     wins; and the name of its machine."""
     path = CONFIG / f"{name}.config"
     if not path.is_file():
         known = ", ".join(sorted(p.stem for p in CONFIG.glob("*.config")))
-        die(f"no scripts/config/{name}.config (there is: {known})")
+        die(f"no scripts/kernel/config/{name}.config (there is: {known})")
     asked, inherited, machine = {}, "rv64", None
     for line in path.read_text().splitlines():
         based = re.fullmatch(r"# based on (\S+)\.config", line)

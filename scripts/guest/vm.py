@@ -19,7 +19,7 @@ import time
 import pexpect
 
 from lib import BUILD, LOG
-from machine import RV64_CPU, machine_of
+from guest.machine import RV64_CPU, machine_of
 
 # The emulator with the CPU properties that choose the paging mode.
 QEMU_MODES = BUILD / "parts/qemu/qemu-system-riscv64"

@@ -5,7 +5,7 @@ terminal; elsewhere it powers off, and the exit status says whether all succeede
 import re
 import sys
 
-from guest import GuestError
+from guest.vm import GuestError
 from lib import die
 
 

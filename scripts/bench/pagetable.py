@@ -5,7 +5,7 @@ Works with any kernel, where the kernel's own dump needs an option of its config
 
 import re
 
-from guest import GuestError
+from guest.vm import GuestError
 
 PAGE = 4096
 ENTRIES = 512

@@ -26,6 +26,7 @@ import tempfile
 import time
 from pathlib import Path
 
+sys.path.append(sys.path[0] + "/..")    # lib.py and the folders beside this one
 from lib import TOP, Progress, die
 
 TESTS = TOP / "scripts/tests"
