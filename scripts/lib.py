@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What the host scripts share: where things are, how to stop, how to show progress."""
+"""Shared by the host scripts: paths, the error exit, writing files, the kernel's make command, progress display."""
 
 import os
 import shutil
@@ -11,18 +11,18 @@ TOP = Path(__file__).resolve().parent.parent
 BUILD = TOP / "build"
 LINUX = BUILD / "linux"
 LOG = BUILD / "log"
-# A git hook or "git rebase --exec" in build/linux points git at a repository.
+# A git hook and "git rebase --exec" set these variables. With them, git would use another repository than -C names.
 for name in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"):
     os.environ.pop(name, None)
 
 
 def die(message):
-    """One clear line on what is wrong and what to do, and a non-zero exit."""
+    """Ends the program with a non-zero status and one line that says what is wrong and what to do."""
     sys.exit(f"{Path(sys.argv[0]).name}: {message}")
 
 
 def write_file(path, content, executable=False):
-    """Writes a file so that an interrupted run leaves the old one or the new one."""
+    """Replaces a file as a whole: an interrupted run leaves either the old file or the new file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temp = path.with_name(path.name + ".tmp")
     temp.write_bytes(content)
@@ -31,27 +31,27 @@ def write_file(path, content, executable=False):
 
 
 def kernel_make(out, arch, cross, source=LINUX):
-    """The command and environment that build a kernel's source in `out`, for an ARCH=
-    of the kernel's and with a compiler prefix."""
+    """Returns the make command and the environment for a kernel build in the directory `out`. arch is
+    the kernel's ARCH=, cross is the prefix of the compiler."""
     env = {k: v for k, v in os.environ.items()
            if k not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "LANGUAGE") and not k.startswith("LC_")}
-    # scripts/kernel/build reads the messages, and ccache keeps the objects of each locale apart.
+    # One locale: scripts/kernel/build parses messages, and ccache does not share objects between locales.
     env["LANG"] = "C.UTF-8"
     command = ["make", "-C", source, f"O={out}", f"ARCH={arch}", f"CROSS_COMPILE={cross}", "LOCALVERSION=",
                "KBUILD_BUILD_TIMESTAMP=Thu Jan  1 00:00:00 UTC 2026", "KBUILD_BUILD_VERSION=1",
                "KBUILD_BUILD_USER=build", "KBUILD_BUILD_HOST=localhost"]
     if shutil.which("ccache"):
-        # With a base directory ccache makes paths relative, so that a clone
-        # elsewhere finds the same objects. kbuild shortens only the absolute
-        # paths in __FILE__, hence the second map.
+        # Below CCACHE_BASEDIR, ccache turns absolute paths into relative ones. A clone in
+        # another directory then finds the same objects. kbuild shortens only absolute paths
+        # in __FILE__, so KCFLAGS has a second map, for the relative path.
         env["CCACHE_BASEDIR"] = str(TOP)
-        # What the compiler lists as read is enough to tell whether an object is still
-        # good; running the preprocessor besides costs a fifth of a compilation.
+        # ccache compares the files that the compiler reported as read. By default it also
+        # runs the preprocessor, which takes a fifth of the time of a compilation.
         env["CCACHE_DEPEND"] = "1"
-        # Objects with debug information are shared too: all that differs in them is the
-        # directory in which they were compiled.
+        # Share objects with debug information, too. Between clones they differ only in the
+        # directory of the compilation.
         env["CCACHE_NOHASHDIR"] = "1"
-        # The checksums of exported symbols are kept in it, too.
+        # symversions keeps the checksums of exported symbols in ccache.
         command += [f"CC={TOP / 'scripts/kernel/cc'} {cross}gcc", "HOSTCC=ccache gcc",
                     f"cmd_gensymtypes_c={TOP / 'scripts/kernel/symversions'} {cross}gcc $(c_flags) $<",
                     f"KCFLAGS=-fmacro-prefix-map={os.path.relpath(source, out)}/="]
@@ -59,8 +59,8 @@ def kernel_make(out, arch, cross, source=LINUX):
 
 
 class Progress:
-    """How far a long step is: one line that overwrites itself on a terminal,
-    a line every 30 seconds elsewhere."""
+    """Shows the progress of a long step: on a terminal in one line that is overwritten, elsewhere in a
+    new line every 30 seconds."""
 
     def __init__(self, what, screen=sys.stderr):
         self.what = what

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What scripts/series/series and scripts/series/drift share: git, patches, the series file and
-the kernel source that the series is for."""
+"""git, patches, patches/series and the base kernel's source. Shared by the programs in scripts/series and
+scripts/kernel."""
 
 import email.header
 import hashlib
@@ -17,26 +17,26 @@ from lib import BUILD, LINUX, TOP, Progress, die, write_file
 
 PATCHES = TOP / "patches"
 SERIES = PATCHES / "series"
-# What scripts/series/drift found when it was last run
+# The result of the last run of scripts/series/drift
 TRIED = BUILD / "drift/tried.json"
 BASE = BUILD / "base"
-MADE_OF = ".made-of"    # In a source without git, says what it is
+MADE_OF = ".made-of"    # In a source without git: a file that says which source it is
 
-# What is the project's own; every other tracked file belongs to the series.
+# The project's own files. Every other tracked file belongs to the series.
 OWN_FILES = {"README.md", "Makefile", "MAINTAINERS", "COPYING", "CONTRIBUTING.md", ".gitignore"}
 OWN_DIRS = ("docs/", "scripts/", "patches/", ".ci/", "build/")
 
 DATE = "2026-01-01T00:00:00 +0000"
 NOBODY = "Linux <linux@localhost>"
 HUNK = re.compile(rb"^@@ -(\d+)(?:,\d+)? \+\d+(?:,\d+)? @@.*$", re.M)
-# How a patch may apply, from good to bad
+# How a patch applies, from best to worst
 CLEAN, OFFSET, FUZZ, CONFLICT = "clean", "offset", "fuzz", "conflict"
 
 
 # --- git ---------------------------------------------------------------------
 
 def git_env(**extra):
-    """The user's git configuration must not change what is written here."""
+    """Returns an environment in which git ignores the user's configuration."""
     env = {k: v for k, v in os.environ.items() if not k.startswith("GIT_")}
     env.update(GIT_CONFIG_GLOBAL="/dev/null", GIT_CONFIG_NOSYSTEM="1", LC_ALL="C.UTF-8", **extra)
     return env
@@ -59,7 +59,7 @@ def first_line(text):
 
 
 def shown(path):
-    """A path as the user knows it."""
+    """Returns a path for messages: relative to the repository if it is in it."""
     return os.path.relpath(path, TOP) if Path(path).is_relative_to(TOP) else str(path)
 
 
@@ -79,8 +79,8 @@ def commit(tree, message, parent=None, author=NOBODY, repo=LINUX):
 
 
 def check_out(revision, source):
-    """Brings another work tree of build/linux's repository to a commit; only files that
-    differ are written, so that little is built again."""
+    """Moves another work tree of build/linux's repository to a commit. Files that do not change are
+    not written, so that their objects are not rebuilt."""
     if not source.exists():
         git("worktree", "prune")
         git("worktree", "add", "--quiet", "--detach", source, revision)
@@ -99,7 +99,7 @@ def root_commit(revision="HEAD"):
 
 
 def unpack_base():
-    """Has BASE be the source that the series is applied to, without git."""
+    """Unpacks the base kernel to BASE, without git."""
     tree = tree_of(root_commit())
     if (BASE / MADE_OF).exists() and (BASE / MADE_OF).read_text() == tree:
         return
@@ -113,13 +113,13 @@ def unpack_base():
 class Applied(NamedTuple):
     """How a patch applied."""
     how: str                # CLEAN, OFFSET, FUZZ or CONFLICT
-    where: list = []        # what needed fuzz, or does not fit
-    files: list = []        # those that it does not fit
-    rejected: bytes = b""   # the hunks that do not
+    where: list = []        # places that needed fuzz, or hunks that do not apply
+    files: list = []        # files of the hunks that do not apply
+    rejected: bytes = b""   # text of the hunks that do not apply
 
 
 class Index:
-    """A git index apart from that of the work tree, to make commits in."""
+    """A git index of its own, separate from the work tree, for making commits."""
 
     def __init__(self, revision="--empty"):
         self.dir = tempfile.TemporaryDirectory()
@@ -133,8 +133,8 @@ class Index:
         return not done.returncode, done.stderr.decode(errors="replace")
 
     def apply(self, patch, fuzz=True, without=(), only=(), reverse=False):
-        """Applies a patch's edits, but those of the files in `without`, or those of `only`;
-        with a little fuzz where the context changed. What does not fit leaves the index as it was."""
+        """Applies a patch's edits, without the files in `without`, or only to the files in `only`. Allows
+        a little fuzz where the context changed. If a hunk does not apply, the index does not change."""
         if not patch.diff:
             return Applied(CLEAN)
         options = [f"--exclude={path}" for path in without] + [f"--include={path}" for path in only]
@@ -157,7 +157,7 @@ class Index:
 
     @staticmethod
     def _rejected(patch, errors):
-        """Which hunks do not apply; of a file, git names the first alone."""
+        """Returns the hunks that do not apply. Of each file, git names only the first such hunk."""
         where, files, rejected = [], [], b""
         for path, line in re.findall(r"^error: patch failed: (.+):(\d+)$", errors, re.M):
             number, hunk = patch.hunk_at(path, int(line))
@@ -173,7 +173,7 @@ class Index:
         return git("ls-files", "-z", "--", *paths, env=self.env).decode().split("\0")[:-1]
 
     def add(self, files):
-        """files: path -> (content, executable)"""
+        """Adds files: path -> (content, executable)."""
         lines = []
         for path, (content, executable) in files.items():
             blob = git_line("hash-object", "-w", "--no-filters", "--stdin", stdin=content)
@@ -181,7 +181,7 @@ class Index:
         git("update-index", "--index-info", stdin="".join(lines).encode(), env=self.env)
 
     def file(self, path):
-        """(content, executable)"""
+        """Returns (content, executable)."""
         mode, blob, _ = git_line("ls-files", "--stage", "--", path, env=self.env).split(maxsplit=2)
         return git("cat-file", "blob", blob), mode == "100755"
 
@@ -192,7 +192,7 @@ class Index:
 # --- patches and the series file ---------------------------------------------
 
 class Patch:
-    """A commit's message and its edits, as a mail without date and position noise."""
+    """A commit's message and edits, as a mail without date and without index lines."""
 
     def __init__(self, author, subject, body, diff):
         self.author, self.subject, self.body, self.diff = author, subject, body, diff
@@ -227,11 +227,11 @@ class Patch:
         return f"From: {self.author}\nSubject: {self.subject}\n\n{body}---\n\n".encode() + self.diff
 
     def edited(self):
-        """The files whose content or mode the patch changes."""
+        """Returns the files whose content or mode the patch changes."""
         return [p.decode() for p in re.findall(rb"^diff --git a/(.+) b/\1$", self.diff, re.M)]
 
     def hunk_at(self, path, line):
-        """The number and text of the hunk that begins at a line of a file."""
+        """Returns the number and the text of the hunk that begins at a line of a file."""
         for part in re.split(rb"^(?=diff --git )", self.diff, flags=re.M):
             if not part.startswith(f"diff --git a/{path} ".encode()):
                 continue
@@ -249,10 +249,10 @@ class Patch:
 
 
 class Topic(NamedTuple):
-    """Commits that belong together, and can be taken with those of the topics that they need."""
+    """Commits that belong together. They can be taken with only the topics that they need."""
     name: str
-    needs: tuple            # names
-    purpose: str            # in one sentence
+    needs: tuple            # names of topics
+    purpose: str            # one sentence
 
     def line(self):
         return f"# {self.name}{f' (needs {chr(32).join(self.needs)})' if self.needs else ''}: {self.purpose}"
@@ -263,7 +263,7 @@ class Topic(NamedTuple):
 
 class Entry(NamedTuple):
     topic: Topic
-    patch_name: str         # below patches/, in the directory of the topic
+    patch_name: str         # relative to patches/: the topic's directory and the file
     new_files: list = []
 
     def line(self):
@@ -271,7 +271,7 @@ class Entry(NamedTuple):
 
 
 def read_series():
-    """The entries of patches/series."""
+    """Reads patches/series and returns its entries."""
     entries, known, topic = [], {}, None
     for line in SERIES.read_text().splitlines() if SERIES.exists() else []:
         if line.startswith("#"):
@@ -293,12 +293,12 @@ def read_series():
 
 
 def topics_of(entries):
-    """In their order."""
+    """Returns the topics of the entries, in the order of the series."""
     return list(dict.fromkeys(entry.topic for entry in entries))
 
 
 def with_needs(entries, name):
-    """The entries of a topic and of all that it needs."""
+    """Returns the entries of a topic and of all topics that it needs, directly or not."""
     topics = {topic.name: topic for topic in topics_of(entries)}
     if name not in topics:
         die(f"there is no topic {name} (there is: {' '.join(topics)})")
@@ -315,7 +315,7 @@ def is_own(path):
 
 
 def check_repository(entries):
-    """Everything listed is there, everything there is listed."""
+    """Checks that each listed file exists, and that each file is listed."""
     if not entries:
         die("patches/series lists no commit")
     listed = [path for entry in entries for path in entry.new_files]
@@ -330,7 +330,7 @@ def check_repository(entries):
     if (TOP / ".git").exists():
         tracked = git("ls-files", "-z", repo=TOP).decode().split("\0")[:-1]
         for path in tracked:
-            # What is gone from the disk, git lists until that is committed.
+            # git still lists a file that was deleted, until the deletion is committed.
             if not is_own(path) and path not in listed and (TOP / path).exists():
                 die(f"{path} is neither the project's own nor listed in patches/series: "
                     "list it with the commit that brings it")
@@ -349,9 +349,9 @@ def new_files_of(entry):
 
 
 def first_forms(entries):
-    """The new files that later commits change, in the form in which they enter the series: path ->
-    (content, executable). In the repository they have their final form; to take the changes of
-    all later commits back leads to the first."""
+    """Returns the new files that later commits change, in the form in which they enter the series: path ->
+    (content, executable). The repository has only the final forms. Reverting all later changes, the last
+    one first, gives the first forms."""
     final = {path: content for entry in entries for path, content in new_files_of(entry).items()}
     changes = [(entry, patch, own) for entry in entries for patch in [Patch.parse(PATCHES / entry.patch_name)]
                if (own := [path for path in patch.edited() if path in final])]
@@ -361,20 +361,20 @@ def first_forms(entries):
     for entry, patch, own in reversed(changes):
         applied = index.apply(patch, fuzz=False, only=own, reverse=True)
         if applied.how == CONFLICT:
-            die(f"patches/{entry.patch_name} is no part of the file any more: {', '.join(applied.where)}; "
-                "change the commit with it: in build/linux, then `make refresh`")
+            die(f"patches/{entry.patch_name} does not match the new files: {', '.join(applied.where)} cannot be "
+                "reverted; make your change in build/linux, then run `make refresh`")
     first = {path: index.file(path) for path in changed}
     for _, patch, own in changes:
         index.apply(patch, fuzz=False, only=own)
     for path in changed:
         if index.file(path) != final[path]:
-            die(f"{path} does not follow from its first form and the patches that change it: "
-                "change it in build/linux, then `make refresh`")
+            die(f"{path} is not the result of the patches that change it: "
+                "make your change in build/linux, then run `make refresh`")
     return first
 
 
 def series_key(source, entries):
-    """Changes when anything that build/linux is made from changes."""
+    """Returns a hash of everything from which build/linux is made."""
     digest = hashlib.sha256(source.encode())
     for entry in entries:
         digest.update(f"\n{entry.patch_name}\n".encode() + (PATCHES / entry.patch_name).read_bytes())
@@ -386,7 +386,7 @@ def series_key(source, entries):
 # --- the kernel source -------------------------------------------------------
 
 class Source:
-    """The kernel that the series applies to: a tarball, a git repository or a directory."""
+    """The source of the base kernel: a tarball, a git repository or a directory."""
 
     def __init__(self, given=""):
         given = given or os.environ.get("LINUX", "")
@@ -411,7 +411,7 @@ class Source:
             self.id = f"directory {self._fingerprint()}"
 
     def _git(self, *args):
-        # With the user's configuration: it says which directories are safe.
+        # Keep the user's configuration: safe.directory in it may allow this repository.
         env = {k: v for k, v in os.environ.items() if not k.startswith("GIT_")}
         done = subprocess.run(["git", "-C", self.path, *args], env=env, capture_output=True, text=True)
         if done.returncode:
@@ -419,7 +419,7 @@ class Source:
         return done.stdout.strip()
 
     def _fingerprint(self):
-        """The content of a directory as far as names, sizes and times tell it."""
+        """Returns a hash of names, sizes and times of a directory's files."""
         digest = hashlib.sha256()
         for base, dirs, files in os.walk(self.path):
             dirs.sort()
@@ -429,10 +429,10 @@ class Source:
         return digest.hexdigest()
 
     def import_into(self, repo, work):
-        """Makes this source's tree known to a repository; `work` is a scratch
-        directory (for a fresh repository: its own work tree)."""
+        """Writes this source's tree to a git repository, and returns the tree's id. `work` is a scratch
+        directory. For a fresh repository, it is the repository's own work tree."""
         if self.kind == "git":
-            print(f"reading {self.path} (commit {self.id[4:16]}; changes not committed there are not used)",
+            print(f"reading {self.path} (commit {self.id[4:16]}; uncommitted changes are ignored)",
                   file=sys.stderr)
             env = {k: v for k, v in os.environ.items() if not k.startswith("GIT_")}
             if subprocess.run(["git", "-C", repo, "fetch", "--quiet", "--depth=1", "--no-tags",
@@ -459,7 +459,7 @@ class Source:
         if adding.returncode:
             die("git add of the kernel source failed")
         if self.kind == "directory":
-            # The kernel ignores dot files, its own .gitignore files included.
+            # The kernel's .gitignore ignores all dot files, even .gitignore files: add these by force.
             git("add", "--force", "--", *work.rglob(".gitignore"), repo=work, env=env)
             git("clean", "-ffdxq", repo=work, env=env)
         progress.done()
@@ -516,8 +516,8 @@ def kernel_version(makefile, path):
 
 
 def unignore(work):
-    """Debian's source ignores every file at its top, for packaging: git would
-    then see no new file. Drop that."""
+    """Removes the lines that Debian adds to .gitignore for packaging. They ignore every file at the top, so
+    that git would find no file to add."""
     ignore = work / ".gitignore"
     if ignore.is_file():
         text = ignore.read_text()
@@ -525,7 +525,7 @@ def unignore(work):
 
 
 def remove(work):
-    """Removes a scratch directory of import_into()."""
+    """Removes a scratch directory of import_into(), and its index."""
     Path(f"{work}.index").unlink(missing_ok=True)
     if work.exists():
         progress = Progress(f"removing {shown(work)}")
@@ -540,7 +540,7 @@ def empty(work):
 
 
 def commit_base(source, repo, work):
-    """The commit of a kernel source that the series stands on."""
+    """Commits a kernel source as the root commit of the series, and returns the commit."""
     tree = source.import_into(repo, work)
     return commit(tree, f"Linux {source.version}\n\n{source.id}\n", repo=repo)
 
@@ -552,10 +552,10 @@ def version_of(base):
 # --- the series on a base ----------------------------------------------------
 
 def apply_series(base, entries):
-    """Makes the commits of the series, or of some of its topics, on a base, one after the other:
-    the entry, how its patch applied, and the commit. One that follows a conflict lacks what did
-    not fit."""
-    # A topic that is left out may change a new file, too
+    """Makes the commits of the series, or of some topics, on a base, one after the other. Yields the
+    entry, how its patch applied, and the commit. After a conflict, the commit lacks all changes to
+    the files with a conflict."""
+    # The first forms come from the whole series: topics that are left out may change new files, too.
     head, index, first = base, Index(base), first_forms(read_series())
     for entry in entries:
         patch = Patch.parse(PATCHES / entry.patch_name)
