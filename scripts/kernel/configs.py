@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The configurations in which what the series touches is compiled: one of each other
-architecture's own, with the users of executable memory switched on, and those of RISC-V
-in which one thing that the series relies on is missing."""
+"""The configurations for which `make check-arch` and `make check-configs` compile the files that the
+series touches. ARCHS has one or more of each architecture, with the users of executable memory
+switched on. RISCV has configurations of RISC-V, most of which lack one thing that the series uses."""
 
 from guest.machine import CROSS
 from kernel.objects import Config
@@ -36,9 +36,9 @@ ARCHS = (
     own("x86_64", "x86", "x86_64-linux-gnu-", "x86_64_defconfig",
         "FTRACE KPROBES BPF_JIT KASAN FUNCTION_TRACER HYPERVISOR_GUEST HYPERV"),
 )
-# Not alpha, for which 6.1.192 itself does not compile (page_table_check_pte_clear()
-# in asm/pgtable.h), and of which the series touches nothing.
-# Debian 12 has no compiler for these.
+# alpha is missing: Linux 6.1.192 itself does not compile for it (page_table_check_pte_clear()
+# in asm/pgtable.h), and the series does not touch it.
+# Debian 12 has no compiler for these architectures.
 NO_COMPILER = ("arch/loongarch/", "arch/nios2/")
 
 

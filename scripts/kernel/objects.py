@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Compiles what the series touches, and nothing else, in any configuration of any architecture.
+"""Compiles only the files that the series touches, in any configuration of any architecture.
 
-The objects of all .c and .S files that differ between two commits of build/linux. A
-warning is a complaint unless the base, built the same way, gives it too; the base is
-only built when there is a warning.
+These are all .c and .S files that differ between two commits of build/linux. A warning is a
+complaint, unless the base gives the same warning in the same configuration. The base is built
+only when there is a warning.
 """
 
 import os
@@ -18,26 +18,26 @@ from guest.machine import configuration, machine_of
 
 OUT = BUILD / "out/objects"
 
-# Has sparse and the compiler say all that they can; Debian 12's sparse does not know the
-# names of extensions in kbuild's -march
+# All warnings of sparse and the compiler. sparse of Debian 12 does not know the names of
+# extensions in kbuild's -march, so -march is replaced.
 SPARSE = ["W=1", "C=1", """CHECK=bash -c 'exec sparse "$${@/#-march=*/-march=rv64imac}"' sparse"""]
 
 
 class Config(NamedTuple):
     name: str
     arch: str           # the kernel's ARCH=
-    cross: str          # the compiler's prefix
-    target: str         # kbuild's, which makes the configuration
-    on: str = ""        # what must be on besides
-    off: str = ""       # and what off
+    cross: str          # the prefix of the compiler
+    target: str         # the make target that writes the configuration
+    on: str = ""        # options that are switched on in addition
+    off: str = ""       # options that are switched off
 
     @property
     def directory(self):
-        """Where the architecture's files are."""
+        """The directory of the architecture's files."""
         return f"arch/{ {'parisc64': 'parisc', 'x86_64': 'x86', 'i386': 'x86'}.get(self.arch, self.arch)}/"
 
     def of(self, paths):
-        """Those that are no other architecture's."""
+        """Returns the paths that do not belong to another architecture."""
         return [path for path in paths if path.startswith(self.directory) or not path.startswith("arch/")]
 
     def lines(self):
@@ -46,7 +46,7 @@ class Config(NamedTuple):
 
 
 class Listed(Config):
-    """One of scripts/kernel/config, where everything that is not listed is off."""
+    """A configuration of scripts/kernel/config: all options that it does not list are off."""
 
     def lines(self):
         return list(configuration(self.name)[0].values())
@@ -58,12 +58,12 @@ def listed(name):
 
 
 class Unbuildable(Exception):
-    """A step other than the compilation of touched files failed; says which."""
+    """A step before the compilation of the touched files failed. The text names the step."""
 
 
 def touched(since=None, revision="HEAD", repo=LINUX):
-    """The source files of the kernel that the commits after one add or change, but those
-    that another one of them includes. The work tree of repo has them."""
+    """Returns the kernel's source files that the commits after `since` add or change, without those that
+    another one of them includes. `repo` has the files of `revision`."""
     files = git_line("diff", "--name-only", "--diff-filter=d", since or root_commit(), revision).split()
     files = [path for path in files if path.endswith((".c", ".S")) and not path.startswith("tools/")]
     text = "".join((repo / path).read_text() for path in files)
@@ -71,7 +71,7 @@ def touched(since=None, revision="HEAD", repo=LINUX):
 
 
 class Build:
-    """The output directory of one configuration for one source tree."""
+    """One configuration of one source tree, and its output directory."""
 
     def __init__(self, config, source, out, log, progress):
         self.config, self.source, self.out, self.log, self.progress = config, source, out, log, progress
@@ -96,8 +96,8 @@ class Build:
         return making.returncode, lines
 
     def configure(self, strict):
-        """The configuration; the lines that kconfig complained in. An option that does
-        not take effect is an error only when strict: the base lacks what the series adds."""
+        """Makes the configuration, and returns kconfig's output. If `strict`, an option that does not
+        take effect is an error. For the base it is none: the base lacks the options of the series."""
         wanted, lines = self.config.lines(), []
         if self.config.target.startswith("all"):
             write_file(self.out / "asked.config", "\n".join(wanted + [""]).encode())
@@ -105,7 +105,7 @@ class Build:
         else:
             status, _ = self.make(self.config.target)
             if not status and wanted:
-                # kconfig warns of an option that is there twice.
+                # kconfig warns if an option is there twice: remove the old lines.
                 names = "|".join(f"{self.config.on} {self.config.off}".split())
                 kept = [line for line in (self.out / ".config").read_text().splitlines()
                         if not re.match(rf"(# )?CONFIG_({names})\b", line)]
@@ -122,7 +122,7 @@ class Build:
         return lines
 
     def listed(self, directory):
-        """What kbuild makes in a directory, and the text of its makefile."""
+        """Returns the objects that kbuild makes in a directory, and the text of the directory's makefile."""
         for name in ("Kbuild", "Makefile"):
             if (self.source / directory / name).exists():
                 break
@@ -139,10 +139,10 @@ class Build:
         return done.stdout.split(), (self.source / directory / name).read_text()
 
     def configured(self, paths):
-        """The objects of those source files that the configuration has."""
+        """Returns the objects of `paths` that are part of the configuration."""
         objects = set()
         for directory in {str(Path(path).parent) for path in paths}:
-            # A directory of an option that is off would list its objects nevertheless.
+            # kbuild would list the objects of a directory even if its option is off.
             parent = str(Path(directory).parent)
             above, text = self.listed(parent) if parent != "." else ([], "")
             if not above or not re.search(rf"= *{Path(directory).name}/", text) or f"{directory}/built-in.a" in above:
@@ -151,13 +151,13 @@ class Build:
         return sorted(objects.intersection(wanted))
 
     def within(self, path):
-        """The path of a file in its tree, of one that the compiler prints."""
-        # kbuild has resolved the links that lead to the tree. A file may be generated.
+        """Returns the path in its tree of a file that the compiler names."""
+        # kbuild has resolved symbolic links in the paths of the trees. A generated file is in `out`.
         path, trees = (self.out / path).resolve(), (self.source.resolve(), self.out.resolve())
         return str(next((path.relative_to(tree) for tree in trees if path.is_relative_to(tree)), path))
 
     def warnings(self, lines):
-        """What compilers and kconfig warn of, without line numbers: those the series moves."""
+        """Returns the warnings of compilers and kconfig, without line numbers: the series moves lines."""
         found = []
         for line in lines:
             if said := re.match(r"(\S+?):\d+:(?:\d+:)? (?:fatal )?((?:warning|error): .*)", line, re.I):
@@ -167,7 +167,7 @@ class Build:
         return found
 
     def compile(self, paths, *arguments, strict=True):
-        """Compiles; the objects, what was said, and whether all went well."""
+        """Compiles. Returns the objects, the output, and whether all succeeded."""
         lines = self.configure(strict)
         status, more = self.make("prepare")
         if status:
@@ -181,19 +181,19 @@ class Build:
         return objects, lines + more + compiled, not status
 
     def run(self, paths, *arguments, strict=True):
-        """The same, with only the warnings of what was said."""
+        """The same, but returns only the warnings of the output."""
         objects, lines, good = self.compile(paths, *arguments, strict=strict)
         return objects, self.warnings(lines), good
 
     def complaints(self, paths, *arguments, strict=True, compare=True):
-        """Compiles; the source files that the configuration has, and what is wrong. A
-        warning of the base's is not, unless there is no base to compare with."""
+        """Compiles. Returns the source files that are part of the configuration, and the errors and
+        warnings. If `compare`, warnings that the base has too are left out."""
         paths = self.config.of(paths)
         try:
             objects, warnings, good = self.run(paths, *arguments, strict=strict)
             if warnings and compare:
                 unpack_base()
-                # Of a header, the base gives one less for each file that is new.
+                # A warning in a header appears less often in the base, which lacks the new files.
                 base = Build(self.config, BASE, OUT / f"{self.config.name}-base", self.log, self.progress)
                 known = base.run(paths, *arguments, strict=False)[1]
                 warnings = [warning for warning in warnings if warning not in known]
@@ -213,6 +213,6 @@ def new_log(name):
 
 
 def compile_touched(config, screen):
-    """The source files that were compiled, and what is wrong."""
+    """Returns the source files that were compiled, and the complaints."""
     log, progress = new_log(f"objects-{config.name}"), Progress(f"        {config.name}", screen)
     return Build(config, LINUX, OUT / config.name, log, progress).complaints(touched())
