@@ -1,12 +1,12 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""Debian 13 on the patched kernel, from its package, to a login prompt under systemd.
+"""Boots Debian 13 with the patched kernel, installed from its package, to a login prompt under systemd.
 
-debian.py: makes build/debian/root.ext4 from what `scripts/parts/fetch debian` and
-`scripts/kernel/build --deb distro` have made: a guest installs the packages, Debian's once and
-the kernel's whenever it is another. Then it boots the kernel that is installed there,
-logs in and shows what systemd does with it. On a terminal it ends at the login prompt;
-elsewhere it powers off, and the exit status says whether every section succeeded.
+A guest first makes build/debian/root.ext4 from the results of `scripts/parts/fetch debian` and
+`scripts/kernel/build --deb distro`. It installs Debian's packages once, and the kernel's package
+whenever that package changes. Then the installed kernel boots, and the tour logs in and shows what
+systemd does. On a terminal it ends at the login prompt. Elsewhere it powers off, and the exit status
+says whether every section succeeded.
 """
 
 import gzip
@@ -24,13 +24,13 @@ OUT = BUILD / "out/distro"
 UNPACKED = BUILD / "parts/debian.ext4"
 ROOT = BUILD / "debian/root.ext4"
 IMAGE = BUILD / "debian/Image"
-# Which kernel package ROOT has; without it, ROOT is not finished.
+# The hash of the kernel package that ROOT has. Without this file, ROOT is not finished.
 INSTALLED = BUILD / "debian/installed"
-E2FSPROGS = "/sbin"     # which a user may not have in PATH
+E2FSPROGS = "/sbin"     # often missing from a user's PATH
 
-BOOT_LIMIT = 600        # seconds to the login prompt; it takes less than a minute on an idle machine
+BOOT_LIMIT = 600        # seconds to the login prompt; an idle machine takes less than a minute
 INSTALL_LIMIT = 3600
-# dpkg unpacks and configures each of so many packages
+# The number of packages that dpkg unpacks and configures
 PACKAGES = 154
 
 PREPARE = [
@@ -40,7 +40,7 @@ PREPARE = [
     "mount -t tmpfs tmpfs /run",
     "ln -s /proc/self/fd /dev/fd",
 ]
-# What scripts of packages expect before all of them are there; no service starts
+# Files that the packages' scripts expect before all packages are installed. policy-rc.d keeps services from starting.
 BEFORE = [
     "ln -s mawk /usr/bin/awk",
     "cp /usr/share/base-passwd/passwd.master /etc/passwd",
@@ -56,32 +56,32 @@ AFTER = [
     "passwd -d root",
 ]
 
-# 6.1 interprets BPF programs until it is told to compile them. What the audit subsystem
-# has to say would come between what commands print; warnings do.
+# By default 6.1 interprets BPF programs. loglevel=5 shows warnings, but no messages of the audit
+# subsystem: these would mix with the output of commands.
 APPEND = "sysctl.net.core.bpf_jit_enable=1 loglevel=5"
 
 FAREWELL = """
 The login prompt follows: log in as root, there is no password. 'poweroff' ends the
-machine, and what was changed on its disk stays; Ctrl-A c switches to QEMU's monitor and
+machine. Changes to its disk are kept. Ctrl-A c switches to QEMU's monitor and
 back, Ctrl-A x quits at once.
 """
 
 
 class Installer(Guest):
-    """The first process is a shell; systemd does not run yet."""
+    """A guest whose first process is a shell. systemd does not run yet."""
 
     def get_shell(self, limit):
         self.read_until("Run /bin/sh as init process", limit)
 
 
 class Debian(Guest):
-    """Logs in at the prompt."""
+    """A guest with systemd. Logs in at the prompt."""
 
     def get_shell(self, limit):
         self.read_until("debian login: ", limit, self.boot_lines.append, prompt=True)
         self.child.send("root\n")
         self.read_until("root@debian:~# ", limit, prompt=True)
-        # In place of bash, which edits lines.
+        # Replace bash: its line editor would mix with the output.
         self.child.send("exec sh\n")
         self.read_until("# ", limit, prompt=True)
 
@@ -89,7 +89,7 @@ class Debian(Guest):
         self.child.logfile_read = None
         self.child.send("exit\n")
         self.child.interact(escape_character=None)
-        self.lost = "it was left to a person"
+        self.lost = "its console was left to the user"
 
     def power_off(self):
         self.child.send("poweroff\n")
@@ -98,17 +98,17 @@ class Debian(Guest):
 
 
 def e2fs(program, *arguments):
-    """A program of e2fsprogs; debugfs has no exit status that says anything."""
+    """Runs a program of e2fsprogs. debugfs returns 0 even when it fails."""
     return subprocess.run([f"{E2FSPROGS}/{program}", *arguments], capture_output=True, text=True, check=True).stdout
 
 
 def installed():
-    """What ROOT has, if it is finished."""
+    """Returns the hash of the kernel package in ROOT, or None if ROOT is not finished."""
     return INSTALLED.read_text() if ROOT.exists() and INSTALLED.exists() else None
 
 
 def install(package):
-    """Make ROOT, or install another kernel in it; an interrupted run leaves what was there."""
+    """Makes ROOT, or installs another kernel in it. An interrupted run does not change ROOT."""
     new = ROOT.with_suffix(".new")
     source = ROOT if installed() else UNPACKED
     if not source.exists():
@@ -138,7 +138,8 @@ def install(package):
         guest.output("dpkg --install /kernel.deb </dev/null", INSTALL_LIMIT)
         incomplete = guest.output("rm /kernel.deb; dpkg --audit")
         check(not incomplete, f"dpkg says: {incomplete}")
-        # The shell runs from files that were replaced, which keep the disk busy until it does not.
+        # dpkg replaced files that the running shell uses. As long as the deleted files are in use,
+        # the file system cannot become read-only.
         guest.output("exec env PS1= PS2= sh")
         guest.output("mount -o remount,ro /")
         guest.power_off()
@@ -161,11 +162,11 @@ def system(guest):
     show(guest, "grep PRETTY_NAME /etc/os-release")
     check(show(guest, "uname -r") == release(), "this is not the packaged kernel")
     text = show(guest, "dpkg --search /boot/vmlinuz-$(uname -r)")
-    check(text.startswith(f"linux-image-{release()}:"), "no package has the kernel")
+    check(text.startswith(f"linux-image-{release()}:"), "the kernel is not from a package")
 
 
 def services(guest):
-    # It fails where a service did, which is named first.
+    # This command fails if a service has failed. The next command names the service.
     guest.run("systemctl is-system-running --wait", BOOT_LIMIT)
     check(not show(guest, "systemctl --failed --no-legend"), "services have failed")
     show(guest, "systemctl is-system-running")
@@ -178,7 +179,7 @@ def bpf(guest):
           "systemd has no BPF programs, or they are not compiled")
     show(guest, "bpftool prog show | grep 'name sd_' | cut -d ' ' -f 2-5 | sort | uniq -c")
     text = show(guest, "head -7 /sys/kernel/debug/execmem")
-    check(int(re.search(r"^bpf +(\d+)", text, re.M)[1]) >= len(programs), "BPF programs cannot be seen")
+    check(int(re.search(r"^bpf +(\d+)", text, re.M)[1]) >= len(programs), "the list lacks BPF programs")
 
 
 def guarded(guest):
@@ -188,14 +189,14 @@ def guarded(guest):
     print(f"$ {command}")
     status, lines = guest.run(command)
     print(*lines, sep="\n")
-    check(status and " 0 received" in " ".join(lines), "nothing keeps the service from the network")
+    check(status and " 0 received" in " ".join(lines), "the service has the network in spite of IPAddressDeny=any")
 
 
 def module(guest):
     show(guest, "modprobe overlay")
     show(guest, "lsmod | grep -w overlay")
     text = show(guest, "head -7 /sys/kernel/debug/execmem")
-    check(re.search(r"^module-text +[1-9]", text, re.M), "the module's text cannot be seen")
+    check(re.search(r"^module-text +[1-9]", text, re.M), "the list of executable memory has no module text")
     show(guest, "modprobe --remove overlay")
 
 

@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""The machines whose kernels are built and booted, and which configuration is for which.
+"""The machines for which kernels are built and booted, and the machine of each configuration.
 
-machine.py CONFIGURATION prints what scripts/guest/initramfs needs, as shell assignments.
+machine.py CONFIGURATION prints settings for scripts/guest/initramfs as shell assignments.
 """
 
 import os
@@ -17,11 +17,11 @@ from lib import BUILD, TOP, die
 
 CONFIG = TOP / "scripts/kernel/config"
 PARTS = BUILD / "parts"
-# CROSS_COMPILE=, QEMU= and BUSYBOX= stand for what riscv64 needs; 32-bit kernels
-# are built with the same compiler.
+# CROSS_COMPILE=, QEMU= and BUSYBOX= replace the compiler, emulator and BusyBox for riscv64. The same
+# compiler builds 32-bit kernels.
 CROSS = os.environ.get("CROSS_COMPILE") or "riscv64-linux-gnu-"
 QEMU = os.environ.get("QEMU")
-# KERNEL= says on which configuration most tests run.
+# KERNEL= names the configuration on which most tests run.
 KERNEL = os.environ.get("KERNEL") or "distro"
 BUSYBOX = os.environ.get("BUSYBOX")
 
@@ -29,9 +29,9 @@ BUSYBOX = os.environ.get("BUSYBOX")
 class Machine(NamedTuple):
     arch: str               # the kernel's ARCH=
     cross: str              # the prefix of the kernel's compiler
-    image: str              # what QEMU boots, in the kernel's output directory
+    image: str              # path of the image that QEMU boots, in the kernel's output directory
     qemu: str
-    options: tuple          # QEMU's: which machine and CPU
+    options: tuple          # options of QEMU for the machine and CPU
     console: str
     busybox: Path
     cc: str                 # the compiler of the guest programs
@@ -39,11 +39,11 @@ class Machine(NamedTuple):
 
     @property
     def target(self):
-        """kbuild's name for the image."""
+        """kbuild's make target for the image."""
         return Path(self.image).name
 
 
-# With svpbmt, a kernel that knows it replaces instructions of its own and of modules.
+# With svpbmt, a kernel that supports it patches instructions (alternatives) in itself and in modules.
 RV64_CPU = "rv64,svpbmt=on"
 
 MACHINES = {
@@ -67,8 +67,8 @@ MACHINES = {
 
 
 def configuration(name):
-    """What scripts/kernel/config/NAME.config asks for, option -> the line, where a later line
-    wins; and the name of its machine."""
+    """Returns the options of scripts/kernel/config/NAME.config, option -> its last line, and the name of
+    the machine."""
     path = CONFIG / f"{name}.config"
     if not path.is_file():
         known = ", ".join(sorted(p.stem for p in CONFIG.glob("*.config")))
@@ -93,13 +93,13 @@ def configuration(name):
 
 
 def source_of(name):
-    """The directory of the kernel source of a configuration."""
+    """Returns the directory of a configuration's kernel source."""
     named = re.search(r"^# source: (\S+)$", (CONFIG / f"{name}.config").read_text(), re.M)
     return BUILD / (named[1] if named else "linux")
 
 
 def machine_of(name):
-    """The machine of a configuration."""
+    """Returns the machine of a configuration."""
     return MACHINES[configuration(name)[1]]
 
 

@@ -1,9 +1,9 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""The tour: boot the kernel and show what the series does, with real output.
+"""The tour: boots the kernel and shows what the series does, with real output.
 
-run.py [rv64|rv32]. On a terminal it ends in a shell; elsewhere it powers off, and the
-exit status says whether every section succeeded.
+run.py [rv64|rv32]. On a terminal the tour ends in a shell. Elsewhere it powers off, and the exit
+status says whether every section succeeded.
 """
 
 import re
@@ -15,8 +15,8 @@ from guest.tour import check, run, show, tour
 from guest.vm import Guest
 from lib import BUILD, die
 
-# Where the data of modules is, and all text, as the page-table dump calls it. The cache
-# begins behind the kernel's own text, and goes on in the window of modules.
+# Names of areas in the kernel's page-table dump: the area of modules' data, and the areas of executable
+# memory. The cache begins behind the kernel's own text and continues in the modules' window.
 DATA_AREA = {"rv64": "Modules/BPF mapping", "rv32": "vmalloc() area"}
 TEXT_AREAS = {"rv64": ["Kernel mapping", "Modules/BPF mapping"], "rv32": ["vmalloc() area"]}
 NAME = sys.argv[1] if len(sys.argv) > 1 else "rv64"
@@ -29,7 +29,7 @@ back, Ctrl-A x quits at once.
 
 
 def in_text_areas(line):
-    """A line of the program "show": whether it has text where it belongs."""
+    """Whether a line of the program "show" has executable memory in one of the right areas."""
     return any(f'R-X  in "{area}"' in line for area in TEXT_AREAS[NAME])
 
 
@@ -50,7 +50,7 @@ def address_map(guest):
     start, end = (int(guest.output(f"grep -m 1 ' {name}$' /proc/kallsyms").split()[0], 16)
                   for name in ("_etext", "__init_begin"))
     print(f"        tail : 0x{start:x} - 0x{end:x}   ({(end - start) >> 10:4d} kB behind the kernel's text, "
-          "which the ROX cache gives away first; lowmem is the direct map)")
+          "which the ROX cache uses first; lowmem is the direct map)")
     show(guest, "dmesg | grep -F 'riscv: preallocated'")
 
 
@@ -59,7 +59,7 @@ def module(guest):
     text = show(guest, "show module execmem_target")
     code, *data = text.splitlines()
     check(in_text_areas(code) and [re.findall(rf" (R..)  in \"{re.escape(DATA_AREA[NAME])}\"", line) for line in data]
-          == [["R--"], ["RW-"]], "the module's text, read-only data and data are not where they belong")
+          == [["R--"], ["RW-"]], "the module's text, read-only data or data is in the wrong area")
     answer = show(guest, "cat /sys/module/execmem_target/parameters/answer")
     check(answer == "42", "the module's text returned a wrong value")
     show(guest, "rmmod execmem_target")
@@ -74,7 +74,7 @@ def kprobe(guest):
     profile = show(guest, f"cat {tracing}/kprobe_profile")
     check(re.search(r"tour +[1-9]", profile), "the kprobe was not hit")
     slot = show(guest, "show symbol kprobe_insn_page")
-    check(in_text_areas(slot), "the kprobe's slot is not where it belongs")
+    check(in_text_areas(slot), "the kprobe's slot is in the wrong area")
     show(guest, f"echo 0 > {tracing}/events/kprobes/tour/enable")
     show(guest, f"echo > {tracing}/kprobe_events")
 
@@ -83,7 +83,7 @@ def bpf(guest):
     show(guest, "cat /proc/sys/net/core/bpf_jit_enable")
     text = show(guest, "show bpf 3")
     check([in_text_areas(line) for line in text.splitlines()] == 3 * [True],
-          "the BPF programs are not where they belong")
+          "a BPF program is in the wrong area")
 
 
 def seen(guest):
@@ -92,7 +92,7 @@ def seen(guest):
     show(guest, f"echo 'p:tour do_sys_openat2' > {probes}")
     text = show(guest, "show bpf 3 execmem")
     for name in ("module-text", "module-data", "kprobes", "bpf"):
-        check(re.search(rf"^\w {name} +[1-9]", text, re.M), f"{name} cannot be seen")
+        check(re.search(rf"^\w {name} +[1-9]", text, re.M), f"the list of executable memory has no {name}")
     show(guest, f"echo > {probes}")
     show(guest, "rmmod execmem_target")
 
@@ -103,7 +103,7 @@ def hot_add(guest):
         print(f"(qemu) {line}")
     print("(the slot takes five seconds to react)", flush=True)
     deadline = time.monotonic() + 60
-    # It is in /proc/iomem before all of it is online.
+    # The memory appears in /proc/iomem before all of it is online.
     while memory_total(guest) < before + (HOT_ADD << 10):
         check(time.monotonic() < deadline, "no memory, or not all of it, was added within a minute")
         time.sleep(0.5)
@@ -131,7 +131,7 @@ SECTIONS = [
     ("A module: text, read-only data and data", module),
     ("A kprobe: attached, hit, detached", kprobe),
     ("BPF programs: compiled and run", bpf),
-    ("Executable memory: who has how much of it, and where", seen),
+    ("Executable memory: its users, sizes and addresses", seen),
 ]
 if NAME == "rv64":
     SECTIONS += [(f"{HOT_ADD} MiB hot-added through the QEMU monitor", hot_add),

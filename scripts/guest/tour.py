@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What a tour of a guest is made of: sections with real output, then a shell on a
-terminal; elsewhere it powers off, and the exit status says whether all succeeded."""
+"""Shows a tour of a guest: sections with real output. On a terminal it ends in a shell. Elsewhere it
+powers off, and the exit status says whether every section succeeded."""
 
 import re
 import sys
@@ -10,13 +10,13 @@ from lib import die
 
 
 def check(good, what):
-    """A section fails with a line that says what is not as it should be."""
+    """Fails the section with a message unless `good`."""
     if not good:
         raise GuestError(what)
 
 
 def show(guest, command):
-    """Run a command as a person would type it, and show what it prints."""
+    """Runs a command, and shows the command and its output. Returns the output without colours."""
     print(f"$ {command}")
     text = guest.output(command)
     plain = re.sub(r"\x1b\[[0-9;]*m", "", text)
@@ -26,7 +26,7 @@ def show(guest, command):
 
 
 def take(guest, sections):
-    """Each section is a title and a function; returns what failed."""
+    """Runs the sections, which are (title, function). Returns the titles of those that failed."""
     failed = []
     for number, (title, section) in enumerate(sections, 1):
         print(f"\n== {number}. {title}\n", flush=True)
@@ -41,7 +41,7 @@ def take(guest, sections):
 
 
 def tour(guest, sections, farewell):
-    """Show the sections; then say farewell and leave the guest to a person, or power it off."""
+    """Shows the sections. Then prints farewell and leaves the guest to the user, or powers it off."""
     failed = take(guest, sections)
     person = sys.stdin.isatty() and sys.stdout.isatty()
     if not person:
@@ -59,7 +59,7 @@ def tour(guest, sections, farewell):
 
 
 def run(main):
-    """main(), where what goes wrong is one line behind the console's last ones."""
+    """Calls main(). If the guest fails, shows the last lines of its console and one line with the reason."""
     try:
         main()
     except GuestError as error:

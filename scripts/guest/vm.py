@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A QEMU guest under control: its console, its monitor, and what goes wrong.
+"""Runs a QEMU guest: controls its console and its monitor, and finds faults.
 
-The console is a BusyBox shell that runs one command at a time and reports its
-exit status. Whatever the kernel complains about on the way is kept in
-Guest.faults; a guest that hangs, panics or ends early raises GuestError.
+The console is a BusyBox shell that runs one command at a time and reports the command's
+exit status. Guest.faults has all complaints of the kernel. A guest that hangs, panics or
+ends early raises GuestError.
 """
 
 import itertools
@@ -21,47 +21,47 @@ import pexpect
 from lib import BUILD, LOG
 from guest.machine import RV64_CPU, machine_of
 
-# The emulator with the CPU properties that choose the paging mode.
+# The QEMU of `make qemu`. Its CPU properties can choose the paging mode.
 QEMU_MODES = BUILD / "parts/qemu/qemu-system-riscv64"
 ROMS = pathlib.Path("/usr/share/qemu")
 MODES = {"sv57": "", "sv48": ",sv57=off", "sv39": ",sv57=off,sv48=off"}
 
-# Limits of boots and commands are seconds on an idle machine, and many times what is needed
-# there. A guest has this many times as long, as the machine may be busy.
+# The limits of boots and commands are in seconds, and far above the times on an idle machine. All
+# limits are multiplied by PATIENCE, because the machine may be busy.
 PATIENCE = 2
-BOOT_LIMIT = 120        # to the shell; it takes about two, ten with KUnit
+BOOT_LIMIT = 120        # to the shell; an idle machine takes about two seconds, ten with KUnit
 COMMAND_LIMIT = 60
 POWEROFF_LIMIT = 30
 
-# What a healthy kernel never prints.
+# Messages that a healthy kernel never prints
 FAULT = re.compile(
     r"Kernel panic|kernel BUG at|\bBUG: |\bWARNING: |\bOops\b|Unable to handle kernel"
     r"|KASAN:|UBSAN:|kmemleak: \d+ new|possible (circular|recursive|irq) .*lock"
     r"|INFO: (task|rcu|trying to register|lockdep is turned off)|rcu: INFO|soft lockup|bad page|Bad page"
     r"|unhandled signal")
-# Some complaints have their own words, and a stack trace; a lack of memory has one, too, and may be wanted.
+# A stack trace is a complaint, too, unless it belongs to a failed allocation, which may be intended.
 TRACE = re.compile(r"\bCall Trace:")
-# What stands between those words and the trace
+# Lines between the words of a complaint and its stack trace
 TRACE_HEAD = re.compile(r"CPU: \d+ PID: |Hardware name: ")
 NO_MEMORY = re.compile(r"(vmalloc error|alloc(ation)? failure): ")
-# Tests in the kernel say when they provoke one.
+# Kernel code under test marks the complaints that it provokes with these messages.
 EXPECTED = re.compile(r"(?:execmem_kunit|hotplug_range|module_features): (begin|end) expected (?:warning|report)")
-# What CONFIG_PRINTK_TIME has in front of what the kernel says
+# The timestamp of CONFIG_PRINTK_TIME at the beginning of a line
 TIME = re.compile(r"^\[ *\d+\.\d{6}\] ")
 PANIC = re.compile(r"Kernel panic - not syncing|---\[ end Kernel panic")
 
-# 67 GiB of RAM, of which the host gives only what the guest touches
+# 67 GiB of RAM. The host allocates only pages that the guest touches.
 SPARSE = ("-object", "memory-backend-ram,id=ram,size=67G,reserve=off", "-machine", "memory-backend=ram")
 
 
 def virtio_mem(size, *options, kind="ram"):
-    """A device, vm0, that the guest can have so many bytes from. The guest needs maxmem=."""
+    """Options for a virtio-mem device, vm0, that can give the guest up to `size` bytes. The guest needs maxmem=."""
     return ("-object", f"memory-backend-{kind},id=mem0,size={size},reserve=off",
             "-device", ",".join(["virtio-mem-pci,id=vm0,memdev=mem0", *options]))
 
 
 class GuestError(Exception):
-    """Something went wrong: one line that says what, and the console's last lines."""
+    """A failure of the guest: one line with the reason, and the last lines of the console."""
 
     def __init__(self, reason, console=()):
         super().__init__(reason)
@@ -69,7 +69,7 @@ class GuestError(Exception):
 
 
 class Monitor:
-    """QMP over a unix socket, used for commands as a person would type them."""
+    """QEMU's monitor: QMP over a unix socket, and through it the human monitor."""
 
     def __init__(self, path, qemu_runs):
         self.socket = socket.socket(socket.AF_UNIX)
@@ -104,11 +104,11 @@ class Monitor:
             raise GuestError(f"monitor: {command}: {error}") from error
 
     def ask(self, line):
-        """What a line of the human monitor prints."""
+        """Runs a line of the human monitor, and returns its output."""
         return self.execute("human-monitor-command", **{"command-line": line}).strip()
 
     def type(self, line):
-        """Run a line of the human monitor; anything it prints is an error."""
+        """Runs a line of the human monitor. Any output is an error."""
         if answer := self.ask(line):
             raise GuestError(f"monitor: {line}: {answer}")
 
@@ -117,14 +117,14 @@ class Monitor:
 
 
 class Guest:
-    """One boot. Use it as a context manager: the boot always ends with it."""
-    # Those that have not ended
+    """One boot, used as a context manager: the guest ends when the context ends."""
+    # All guests that have not ended
     running = set()
 
     def __init__(self, name, out, mmu=None, harts=4, memory="512M", ports=0, append="", devices=(),
                  boot_limit=BOOT_LIMIT, image=None, initramfs=None, disk=None):
-        """image, initramfs: others than those of out; disk: the root file system, in
-        place of an initramfs."""
+        """image, initramfs: replace those of `out`. disk: the root file system, used instead of an
+        initramfs."""
         self.log = LOG / f"{name}.log"
         self.out = pathlib.Path(out)
         self.faults = []
@@ -165,7 +165,7 @@ class Guest:
             "-qmp", f"unix:{self.runtime}/qmp,server=on,wait=off",
             "-device", "virtio-rng-pci", "-kernel", str(image)]
         if disk:
-            # What QEMU has written is in the file once it has ended, synchronised or not.
+            # cache=unsafe: QEMU writes everything to the file by the time it ends, so nothing is lost.
             command += ["-drive", f"file={disk},format=raw,if=none,id=disk,cache=unsafe",
                         "-device", "virtio-blk-pci,drive=disk"]
             arguments.append("root=/dev/vda rw")
@@ -174,21 +174,21 @@ class Guest:
         if machine.firmware:
             command += ["-bios", str(machine.firmware)]
         if mmu:
-            # Of several, QEMU takes the last.
+            # This -cpu overrides the one above: QEMU takes the last.
             command += ["-cpu", RV64_CPU + MODES[mmu], "-L", str(ROMS)]
         if ports:
-            # Each port reserves a window as large as what may be plugged into it.
+            # Each port reserves a window of 1 GiB, so that a device of that size can be plugged in.
             arguments.append("pci=hpmmioprefsize=1G")
             slots = [0x10 + port for port in range(ports)]
-            # What is plugged there is memory.
+            # Tell pci_ram that devices in these slots are memory.
             arguments.append("pci_ram.devices=" + ";".join(f"00:{slot:x}.0" for slot in slots))
             for port, slot in enumerate(slots):
                 command += ["-device", f"pcie-root-port,id=rp{port},chassis={port + 1},slot={port + 1},addr={slot:#x}"]
-        # Behind the ports, where they may be plugged in.
+        # devices come after the ports, because they may be plugged into the ports.
         return command + [*devices, "-append", " ".join(arguments).strip()]
 
     def start(self, command):
-        """Start QEMU, and connect to its monitor."""
+        """Starts QEMU, and connects to its monitor."""
         self.logfile.write("# " + " ".join(command) + "\n")
         self.child = pexpect.spawn(command[0], command[1:], encoding="utf-8",
                                    codec_errors="replace", timeout=BOOT_LIMIT, echo=False)
@@ -198,25 +198,25 @@ class Guest:
         try:
             self.monitor = Monitor(self.runtime / "qmp", self.child.isalive)
         except GuestError as error:
-            # What QEMU said, which is why.
+            # QEMU's last message is the reason.
             self.child.expect([pexpect.EOF, pexpect.TIMEOUT], timeout=1)
             self.give_up(f"{error}: {self.tail(1)[0]}")
 
     def have_shell(self, limit):
         self.get_shell(limit)
-        # The shell's own echo and prompts would mix with what commands print.
+        # The shell's echo and prompts would mix with the output of commands.
         self.child.send("stty -echo; PS1=; PS2=\n")
         self.run("true")
 
     def kexec(self, command, limit=BOOT_LIMIT):
-        """Run a command that starts another kernel with kexec, and wait for its shell."""
+        """Runs a command that starts another kernel with kexec, and waits for its shell."""
         self.boot_lines = []
         self.read_log_last()
         self.child.send(f"{command}\n")
         self.have_shell(limit)
 
     def crash(self, limit=BOOT_LIMIT):
-        """Have the kernel crash, and wait for the shell of the one that was loaded for that."""
+        """Crashes the kernel, and waits for the shell of the crash kernel that was loaded before."""
         self.boot_lines = []
         self.read_log_last()
         self.expected = True
@@ -226,12 +226,12 @@ class Guest:
         self.have_shell(limit)
 
     def get_shell(self, limit):
-        """Wait until there is a shell on the console."""
+        """Waits for the shell on the console."""
         self.read_until("guest: ready", limit, self.boot_lines.append)
 
     def read_until(self, end, limit, on_line=None, prompt=False):
-        """Hand each console line to on_line until one matches, and return the match. A
-        prompt does not end its line."""
+        """Passes console lines to on_line until a line matches `end`, and returns the match. With `prompt`,
+        a line that is not complete may match, too: a shell prompt has no newline."""
         limit *= PATIENCE
         deadline = time.monotonic() + limit
         panic = None
@@ -249,14 +249,14 @@ class Guest:
                 return match
             self.watch(line)
             if PANIC.search(line) and not panic:
-                # QEMU ends after a panic: keep reading for what it says till then.
+                # QEMU ends after a panic. Read the console until then.
                 panic = line.strip()
                 deadline = min(deadline, time.monotonic() + 10)
             if on_line:
                 on_line(line)
 
     def watch(self, line):
-        """Keep a line that no healthy kernel prints, unless a test has asked for it."""
+        """Adds a line to faults if it is a complaint of the kernel that no test has announced."""
         if mark := EXPECTED.search(line):
             self.expected = mark[1] == "begin"
         fault = line.strip() if FAULT.search(line) else None
@@ -275,7 +275,7 @@ class Guest:
         try:
             self.child.close(force=True)
         except pexpect.ExceptionPexpect:
-            # It does not wait for long, and QEMU on a busy host may take longer to die.
+            # pexpect waits only a short time. On a busy host, QEMU may need longer to die.
             pass
 
     def give_up(self, reason):
@@ -284,8 +284,8 @@ class Guest:
         raise GuestError(reason, self.tail())
 
     def run(self, command, limit=COMMAND_LIMIT, on_line=None, reads=False):
-        """Run a shell command; returns its exit status and output lines. If it reads what
-        on_line sends, nothing else must be there for it to read."""
+        """Runs a shell command, and returns its exit status and its lines of output. With `reads`, the
+        command can read what on_line sends: no other input is on the console while it runs."""
         if self.lost:
             raise GuestError(f"the guest is gone: {self.lost}")
         self.count += 1
@@ -301,23 +301,23 @@ class Guest:
         return int(match.group(1)), lines
 
     def output(self, command, limit=COMMAND_LIMIT):
-        """The output of a command that must succeed."""
+        """Runs a command that must succeed, and returns its output."""
         status, lines = self.run(command, limit)
         if status:
             raise GuestError(f"'{command}' ended with {status}: {' '.join(lines[-2:])}")
         return "\n".join(lines)
 
     def kernel_log(self):
-        """What the kernel logged since the last call; most of it is not on the console."""
+        """Returns the kernel's log since the last call. Most of it does not appear on the console."""
         return self.output("dmesg -c").splitlines()
 
     def read_log_last(self):
-        """Read the kernel's log for the last time: from here on, its warnings are on the console."""
+        """Reads the kernel's log for the last time. From here on, warnings appear on the console."""
         self.kernel_log()
         self.output("dmesg -n 5")
 
     def plug(self, port, size, name, more=""):
-        """Hot-add memory behind a root port; returns the monitor's lines."""
+        """Hot-adds memory behind a root port, and returns the monitor's command lines."""
         lines = [f"object_add memory-backend-ram,id=m{name},size={size}",
                  f"device_add ivshmem-plain,id=d{name},memdev=m{name},bus=rp{port}{more}"]
         for line in lines:
@@ -326,7 +326,7 @@ class Guest:
         return lines
 
     def wait_unplugged(self, name, limit=COMMAND_LIMIT):
-        """Wait until the guest has let go of a device, and drop its memory."""
+        """Waits until the guest has released a device, then deletes the device's memory."""
         deadline = time.monotonic() + limit
         while any(device["name"] == f"d{name}" for device in
                   self.monitor.execute("qom-list", path="/machine/peripheral")):
@@ -337,8 +337,8 @@ class Guest:
         del self.plugged[name]
 
     def save_and_restore(self, limit=COMMAND_LIMIT):
-        """Save the machine to a file, end QEMU, and have another QEMU go on with the machine. A program
-        on the console must print nothing meanwhile."""
+        """Saves the machine to a file, ends QEMU, and continues the machine in a new QEMU. Programs on
+        the console must print nothing meanwhile."""
         state = self.runtime / "state"
         self.monitor.execute("migrate", uri=f"exec:cat > {state}")
         self.wait_status("query-migrate", "completed", limit)
@@ -346,14 +346,14 @@ class Guest:
         self.read_rest(limit)
         self.monitor.close()
         self.kill()
-        # The options of a device that was plugged are those with which the monitor has plugged it.
+        # Each monitor command that plugged a device becomes an option of the new QEMU.
         plugged = [f"-{line}".replace("_add ", " ").split(" ", 1) for lines in self.plugged.values() for line in lines]
         self.start([*self.qemu, *itertools.chain(*plugged), "-incoming", f"exec:cat {state}"])
-        # What is sent to the console before that is lost.
+        # Input sent to the console before the machine runs would be lost.
         self.wait_status("query-status", "running", limit)
 
     def wait_status(self, query, wanted, limit):
-        """Wait until QEMU answers a query with this status."""
+        """Waits until QEMU answers a query with this status."""
         deadline = time.monotonic() + limit * PATIENCE
         while (status := self.monitor.execute(query).get("status")) != wanted:
             if status == "failed" or time.monotonic() > deadline:
@@ -361,11 +361,11 @@ class Guest:
             time.sleep(0.1)
 
     def interact(self):
-        """Give the terminal to the guest's shell until QEMU ends."""
+        """Connects the terminal to the guest's shell until QEMU ends."""
         self.child.logfile_read = None
         self.child.send("stty echo; PS1='guest:\\w# '\n")
         self.child.interact(escape_character=None)
-        self.lost = "it was left to a person"
+        self.lost = "its console was left to the user"
 
     def tail(self, count=12):
         self.logfile.flush()
@@ -373,14 +373,14 @@ class Guest:
         return [line for line in text.splitlines() if line.strip()][-count:]
 
     def power_off(self):
-        """End the boot as a machine should: raises if it does not power off."""
+        """Powers the guest off. Raises GuestError if it does not end."""
         self.read_log_last()
         self.child.send("poweroff -f\n")
         self.read_rest(POWEROFF_LIMIT)
         self.lost = "it was powered off"
 
     def read_rest(self, limit):
-        """Read the console until QEMU ends."""
+        """Reads the console until QEMU ends."""
         limit *= PATIENCE
         try:
             self.child.expect(pexpect.EOF, timeout=limit)
