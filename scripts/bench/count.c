@@ -1,40 +1,46 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A plugin of QEMU that counts what all harts of a 64-bit RISC-V machine execute while
- * a program in the guest is between two marker instructions, hints without effect:
+ * A QEMU plugin that counts the instructions that all harts of a 64-bit RISC-V machine
+ * execute in a section of a guest program. Two marker instructions, hints without effect,
+ * enclose a section:
  *
- *   slti x0, x0, 1	a section begins; a0 points to its name, a1 is a number
- *			that the plugin repeats: how often the section does its work
- *   slti x0, x0, 2	it ends
+ *   slti x0, x0, 1	begin: a0 points to the section's name, a1 is the number of
+ *			times that the section does its work; the plugin copies it to "out"
+ *   slti x0, x0, 2	end
  *
- * The file "out" gets a line for each section, of tabs and columns that the first line
- * names, and one called "boot" for what is executed until the first instruction of a
- * user program. A block of instructions counts as a whole when it is entered, also where
- * a fault cuts it short. A hart that waits for an interrupt executes nothing; one that
- * waits in a loop does, so that with a thread for each hart the sums depend on what else
- * the host does. With -icount they repeat; scripts/parts/qemu says what it takes on several harts.
+ * The file "out" gets a line for each section, and a line "boot" for all instructions
+ * until the first instruction of a user program. Its first line names the columns, which
+ * are separated by tabs. A block of instructions counts as a whole when a hart enters it,
+ * even if a fault ends it early. A hart that waits for an interrupt executes nothing, but a
+ * hart that waits in a loop does. If QEMU runs a thread for each hart, the counts therefore
+ * depend on the load of the host. With -icount they are repeatable; for several harts this
+ * needs a patch of scripts/parts/qemu.
  *
- * Calls of the firmware are told by their registers: none of it needs the kernel's
- * symbols.
+ * The plugin recognises firmware calls by their registers. It needs no kernel symbols.
  *
- * If the file "map" is there when a section begins, the section runs with models of
- * instruction TLBs, for which the file gives executable entries of the kernel's page
- * table and the areas in which to count those that are executed through:
+ * If the file "map" exists when a section begins, the section runs with models of
+ * instruction TLBs. The file lists the executable entries of the kernel's page table, and
+ * the areas in which the plugin counts the entries that are used:
  *
  *   leaf ADDRESS SIZE
  *   area START END
  *
- * Kernel addresses that it does not give count as pages of 4 KiB. Each hart has its own TLBs:
+ * Kernel addresses without a leaf count as pages of 4 KiB. Each hart has its own TLBs:
  *
  *   full	40 entries, fully associative: the instruction TLB of SiFive's U74
- *   sets	128 entries in 4 ways, indexed by the number of the page, whatever its size:
- *		the smallest second level of T-Head's C906, with nothing but instructions
+ *   sets	128 entries in 4 ways, indexed by the page number for pages of all sizes:
+ *		the smallest second-level TLB of T-Head's C906, used for instructions only
  *
- * Replacement is LRU. The models leave out: user pages, which would take entries, too;
- * levels behind these or before them; fences and address space numbers, as nothing is ever
- * invalidated; what a core fetches ahead or speculates; an instruction that spans two
- * pages; entries that a core combines or splits. Misses compare kernels; they do not say
- * what time is lost.
+ * Replacement is LRU. The models are simpler than hardware:
+ *
+ *  - They have no entries for user pages.
+ *  - They have one level.
+ *  - They never invalidate entries: there are no fences and no address space numbers.
+ *  - They have no prefetch and no speculation.
+ *  - An instruction that spans two pages uses one entry.
+ *  - Entries are never combined or split.
+ *
+ * So the misses can compare kernels, but they do not tell the time that is lost.
  *
  * Usage: -plugin count.so,out=FILE[,map=FILE]
  */
@@ -57,7 +63,7 @@ QEMU_PLUGIN_EXPORT int qemu_plugin_version = QEMU_PLUGIN_VERSION;
 
 #define FIRMWARE_START	0x80000000U
 #define FIRMWARE_END	0x80200000U
-/* What starts the machine, and where the kernel runs before it has page tables */
+/* The ROM that starts the machine, and the memory in which the kernel runs before paging */
 #define ROM_END		0x00002000U
 #define IMAGE_END	0x84000000U
 
@@ -83,7 +89,7 @@ static const struct {
 	[SETS]	= { "misses_sets", 32, 4 },
 };
 
-/* What a hart has done since it was started */
+/* Counts of a hart since its start */
 struct counts {
 	uint64_t	insns[MODES];
 	uint64_t	calls[CALLS];
@@ -92,12 +98,12 @@ struct counts {
 
 struct hart {
 	struct counts	counts;
-	/* Whether blocks of the kernel go through the models */
+	/* Whether kernel blocks are looked up in the models */
 	uint64_t	modelled;
 	struct qemu_plugin_register *regs[REGS];
-	/* The page executed last, which is the first in all models */
+	/* The page executed last: the first entry of its set in each model */
 	uint64_t	page;
-	/* Of each set, the one used last comes first */
+	/* Each set is sorted: the most recently used page comes first */
 	uint64_t	tlbs[MODELS][MAX_SETS][MAX_WAYS];
 };
 
@@ -115,14 +121,14 @@ static FILE *out;
 static const char *map_path;
 static bool booted;
 
-/* Of the section, under the lock */
+/* The current section, protected by the lock */
 static GMutex lock;
 static struct counts before;
 static char name[128];
 static uint64_t units;
 static bool in_section;
 
-/* Changed only while nothing is modelled */
+/* These change only while no hart uses the models */
 static GArray *leaves, *areas;
 
 static void die(const char *what, const char *why)
@@ -191,7 +197,7 @@ static int compare_leaves(const void *a, const void *b)
 	return l->start < r->start ? -1 : l->start > r->start;
 }
 
-/* True if there is a map for this section */
+/* Read the map of a section. Returns false if there is none */
 static bool read_map(void)
 {
 	struct leaf leaf = { 0 };
@@ -248,7 +254,7 @@ static bool in_areas(uint64_t addr)
 	return false;
 }
 
-/* A page that a set has, or gets in place of the one used least recently */
+/* Look up a page in a set: true if it is there. If not, it replaces the page used least recently */
 static bool touch(uint64_t *set, unsigned int ways, uint64_t page)
 {
 	unsigned int way;
@@ -362,7 +368,7 @@ static enum mode mode_of(uint64_t addr)
 		return FIRMWARE;
 	if (addr >> 63)
 		return KERNEL;
-	/* Physical addresses, as long as nobody else can have these */
+	/* Before user space runs, such addresses are physical: the ROM, and the kernel without paging */
 	if (!booted && addr < ROM_END)
 		return FIRMWARE;
 	if (!booted && addr >= FIRMWARE_END && addr < IMAGE_END)

@@ -1,14 +1,14 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""What executable memory costs with this series, and what it costs other kernels.
+"""Measures the costs of executable memory with this series and in other kernels.
 
-bench.py [KERNEL...], all of them without a name; QUICK=1 in the environment does less, and
-only with the first three.
+measure.py [KERNEL...]: measures these kernels, or all. With QUICK=1 in the environment, it measures
+less, and without names only the first three kernels.
 
-Each kernel boots in the same machine with the same programs. scripts/bench/count.c counts
-what all harts execute, the firmware included, under -icount, so that it repeats. Results are
-printed and go to build/bench/. Those of all kernels also go to docs/measurements.md, unless
-QUICK=1 is set.
+All kernels boot in the same machine with the same programs. The plugin scripts/bench/count.c
+counts the instructions of all harts, firmware included. With -icount, counts are repeatable.
+Results are printed and written to build/bench/. A run with all kernels and without QUICK=1 also
+writes them to docs/measurements.md.
 """
 
 import concurrent.futures
@@ -36,17 +36,17 @@ PLOT = TOP / "docs/bench.svg"
 DOCUMENT = TOP / "docs/measurements.md"
 BEGIN, END = "<!-- made by make bench -->\n", "<!-- end of what make bench made -->\n"
 
-BOOT = "boot"           # a run, and the section of the plugin's that it is for
-LIMIT = 1800            # seconds for a command; none should take so long
+BOOT = "boot"           # the name of a run, and of the plugin's section for it
+LIMIT = 1800            # seconds for a command; no command should take that long
 
-# Modules and programs are within 2 GiB of the kernel, which is at the end of this.
+# The 2 GiB below KERNEL have modules and BPF programs. The kernel itself begins at KERNEL.
 WINDOW, KERNEL = 0xffffffff00000000, 0xffffffff80000000
 
 
 class Kernel(NamedTuple):
     name: str
-    what: str               # and in what its configuration differs
-    out: Path               # has the initramfs, too
+    what: str               # description; also says how the configuration differs
+    out: Path               # output directory, which also names the initramfs
     append: str = ""
     image: Path | None = None
     has: tuple = ("modules",)
@@ -75,15 +75,15 @@ KERNELS = [
 
 class Run(NamedTuple):
     name: str
-    commands: list          # what the guest runs, of the program bench
+    commands: list          # arguments of the guest program bench
     harts: tuple = (1, 4)
-    needs: str = ""         # what not all kernels have
+    needs: str = ""         # a feature that not all kernels have
     memory: str = "1G"
     append: str = ""
     devices: tuple = ()
     initramfs: Path | None = None
-    # With "off", the clock jumps to the next interrupt when all harts wait. Not in a run that waits
-    # for this script in a section: how many interrupts that takes would depend on the host.
+    # With "off", the guest's clock jumps to the next interrupt when all harts wait. A run needs "on" if
+    # its sections wait for this script: with "off", the number of interrupts would depend on the host.
     sleep: str = "off"
 
 
@@ -92,22 +92,23 @@ def runs():
     pieces = [f"pieces {live} 64 4096 65536 1048576" for live in (10, 1000, 100000)]
     memory = "memory 128 1024 8192 65536", "online 512", "adders 4"
     functions = "functions 5000 20000"
-    # A step a second for a day
+    # One step a second for a day
     probes, steps = 1000, 86400
     modules = "execmem_target", "execmem_bench", "test_bpf 'test_suite=test_bpf test_id=0'"
     if QUICK:
         sizes, pieces, probes, steps = {16: (1, 1000)}, pieces[::2], 100, 2000
         memory, modules = ("memory 128 1024", "adders 4"), modules[:1]
         functions = "functions 5000"
-    # What is done once is repeated, for its average; and memory is that of a second series,
-    # which finds what the kernel keeps of the first.
+    # Short series are repeated. Counts are averages. Memory is measured in the last series, which
+    # reuses the memory that the kernel kept from the first.
     bpf = [f"bpf {count} {insns}" for insns, counts in sizes.items() for count in counts
            for _ in range({1: 10, 1000: 2}.get(count, 1))]
-    # With the same user space, modules included: unpacking it is most of the work.
+    # All kernels boot with the same user space, modules included: unpacking it is most of the work.
     yield Run(BOOT, [], initramfs=BUILD / "initramfs-base.cpio.gz")
     yield Run("bpf", bpf, memory="2G")
     if not QUICK:
-        # 200 MiB of programs; some have 128 MiB for them. Sid would take 1,260 billion instructions.
+        # 200 MiB of programs: some kernels have room for only 128 MiB. Debian sid would need 1,260 billion
+        # instructions.
         yield Run("bpf-many", ["bpf 10000 4000"], harts=(4,), needs="room", memory="2G")
     yield Run("kprobes", ["kprobes 1", f"kprobes {probes}"], needs="modules")
     yield Run("kprobe-events", ["kprobe"], harts=(4,))
@@ -115,7 +116,7 @@ def runs():
     yield Run("fork", ["fork"])
     yield Run("pieces", pieces, harts=(1,), needs="modules", memory="2G")
     yield Run("modules", [f"module {module}" for module in modules], needs="modules")
-    # Some kernels take minutes: no need to have several harts look on.
+    # Some kernels take minutes. Only one hart works, so one is enough.
     yield Run("functions", [functions], harts=(1,), needs="modules")
     movable = "memhp_default_state=online_movable"
     yield Run("memory", memory, harts=(1,), needs="hotplug", memory="67G", append=f"mem=2G {movable}", devices=SPARSE)
@@ -135,9 +136,9 @@ def build_plugin():
 
 
 class Results:
-    """What was measured of a kernel with a number of harts: of each section what was counted, as
-    a sum over all sections of the name, with how often the work was done in them as "units"; and
-    what is known once, after a section or at the end of the boot (section "boot")."""
+    """Results of each kernel with each number of harts. `counts` has the sums of the plugin's counts over
+    all sections of the same name, and as "units" how often these sections did their work. `values` has
+    figures that are measured once, after a section or at the end of the boot (section "boot")."""
 
     def __init__(self):
         self.counts = defaultdict(lambda: defaultdict(int))
@@ -156,7 +157,7 @@ class Results:
                         self.counts[key][figure] += int(amount)
 
     def of(self, kernel, harts, section, *figures):
-        """The sum of these figures for a unit of work, or None if there is no such section."""
+        """Returns the sum of these figures for a unit of work, or None if there is no such section."""
         counts, values = self.counts.get((kernel, harts, section)), self.values.get((kernel, harts, section), {})
         if figures[0] in values:
             return sum(values[figure] for figure in figures)
@@ -178,7 +179,7 @@ class Results:
 
 
 def executable(guest):
-    """(address, size) of what can be executed, the kernel and all near it."""
+    """Returns (address, size) of each executable mapping: the kernel's, and those in the 2 GiB below it."""
     return [(at, size) for at, size, flags in pagetable.leaves(guest.monitor, WINDOW) if flags & pagetable.EXECUTE]
 
 
@@ -187,9 +188,9 @@ def bytes_loaded(leaves):
 
 
 def write_map(leaves, text_end, path):
-    """For the models of the plugin."""
+    """Writes the input of the plugin's TLB models."""
     lines = [f"leaf {at:x} {size:x}\n" for at, size in leaves]
-    # Modules and programs, and what is behind the kernel's text in its last large page
+    # Areas: modules and BPF programs; memory behind the kernel's text in its last large page
     lines += [f"area {WINDOW:x} {KERNEL:x}\n", f"area {text_end:x} {(text_end | (2 << 20) - 1) + 1:x}\n"]
     write_file(path, "".join(lines).encode())
 
@@ -243,7 +244,7 @@ LOAD, UNLOAD = "bpf-load 1000 x 16", "bpf-unload 1000 x 16"
 
 
 def rows(results):
-    """Of the table: (what, how to get it for a kernel)."""
+    """Yields the rows of the table: (title, function that returns a kernel's value, or None for a heading)."""
     def row(what, harts, *sections, figures=ALL, scale=1):
         def get(kernel):
             found = [results.of(kernel.name, harts, section, *figures) for section in sections]
@@ -322,7 +323,7 @@ def rows(results):
 
 
 def table(results, kernels):
-    """In Markdown, and aligned for a terminal; without what nobody has."""
+    """Returns the table in Markdown, aligned for a terminal, without rows in which no kernel has a value."""
     lines, heading = [["", *(kernel.name for kernel in kernels)]], None
     for what, get in rows(results):
         if not get:
@@ -345,7 +346,7 @@ def table(results, kernels):
 
 
 def plot(results, kernels, name, ylabel, xlabel, points):
-    """build/bench/NAME.svg: points are (x, harts, section)."""
+    """Writes build/bench/NAME.svg. points are (x, harts, section)."""
     shown, data, path = [], [], OUT / f"{name}.svg"
     path.unlink(missing_ok=True)
     for kernel in kernels:
@@ -400,7 +401,7 @@ def main():
         if kernel.bootable() and (kernel.name in names or not names):
             kernels.append(kernel)
         elif not names or kernel.name in names:
-            print(f"bench: {kernel.name} is left out: there is no such kernel in build/", file=sys.stderr)
+            print(f"bench: {kernel.name} is left out: build/ has no such kernel", file=sys.stderr)
     if not kernels:
         die("there is no kernel to measure: run `make bench`")
     build_plugin()
@@ -408,7 +409,7 @@ def main():
     jobs = [(kernel, run, harts) for run in runs() for kernel in kernels
             if not run.needs or run.needs in kernel.has for harts in run.harts]
     done = failed = 0
-    # Side by side: what else the host does changes nothing.
+    # Boots run in parallel: the counts do not depend on the load of the host.
     with concurrent.futures.ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
         running = {pool.submit(measure, *job, results): job for job in jobs}
         try:
@@ -422,7 +423,7 @@ def main():
                     failed += 1
                     print(f"bench: {kernel.name}, {run.name}, {harts} harts: {error}", file=sys.stderr)
         except KeyboardInterrupt:
-            # The pool waits for what runs.
+            # The pool would wait for running boots: kill their guests.
             pool.shutdown(wait=False, cancel_futures=True)
             for guest in list(Guest.running):
                 guest.child.kill(signal.SIGKILL)

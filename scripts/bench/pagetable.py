@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The page table of a 64-bit RISC-V guest, read through the monitor of its QEMU.
+"""Reads the page table of a 64-bit RISC-V guest through QEMU's monitor.
 
-Works with any kernel, where the kernel's own dump needs an option of its configuration."""
+It works with any kernel. The kernel's own dump needs a configuration option."""
 
 import re
 
@@ -12,7 +12,7 @@ ENTRIES = 512
 VALID, READ, WRITE, EXECUTE = 1, 2, 4, 8
 LEAF = READ | WRITE | EXECUTE
 PPN = (1 << 44) - 1
-LEVELS = {8: 3, 9: 4, 10: 5}    # of Sv39, Sv48 and Sv57, as satp has them
+LEVELS = {8: 3, 9: 4, 10: 5}    # mode in satp (Sv39, Sv48, Sv57) -> levels
 
 
 def _table(monitor, physical):
@@ -24,8 +24,8 @@ def _table(monitor, physical):
 
 
 def _walk(monitor, start):
-    """(address, size, entry) of each valid entry of the kernel's half of the table, from an
-    address on up to the last one that there is; before what is below it."""
+    """Yields (address, size, entry) of each valid entry of the kernel's half of the page table that reaches
+    above `start`. An entry that points to a table comes before the entries of this table."""
     satp = re.search(r"\bsatp\s+([0-9a-f]+)", monitor.ask("info registers"))
     satp = int(satp[1], 16) if satp else 0
     if satp >> 60 not in LEVELS:
@@ -40,20 +40,21 @@ def _walk(monitor, start):
             if not entry & LEAF:
                 yield from walk((entry >> 10 & PPN) * PAGE, at, size // ENTRIES)
 
-    # The upper half, which is the kernel's, ends with the last address.
+    # The kernel has the upper half of the table. It ends with the last address.
     top = PAGE * ENTRIES ** (LEVELS[satp >> 60] - 1)
     yield from walk((satp & PPN) * PAGE, (1 << 64) - ENTRIES * top, top, ENTRIES // 2)
 
 
 def leaves(monitor, start):
-    """(address, size, flags) of each entry that maps a page, from an address on."""
+    """Returns (address, size, flags) of each entry that maps a page above `start`."""
     return [(at, size, entry) for at, size, entry in _walk(monitor, start) if entry & LEAF]
 
 
 def tables(monitor):
-    """How many page tables the kernel has below its PGD, and how many of them are empty."""
+    """Returns the number of page tables below the kernel's PGD, and how many of them are empty."""
     entries = [(size, entry & LEAF) for _, size, entry in _walk(monitor, 1 << 63)]
     tables = [number for number, (_, leaf) in enumerate(entries) if not leaf]
-    # What is in a table follows the entry that points to it, and is smaller.
+    # The entries of a table follow the entry that points to it, and are smaller. If the next entry is
+    # not smaller, the table is empty.
     return len(tables), sum(number + 1 == len(entries) or entries[number + 1][0] >= entries[number][0]
                             for number in tables)
