@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Other architectures: what the series touches compiles, x86_64 and arm64 work.
+"""Other architectures: the files that the series touches compile, and x86_64 and arm64 work.
 
-`make check-arch` runs this; `make test` does not. Both boot and run KUnit, test_bpf.ko, modules, kprobes,
-the dispatcher of BPF programs and a trampoline of the function tracer; x86_64 also without modules."""
+`make check-arch` runs this file; `make test` does not. x86_64 and arm64 kernels boot and run KUnit,
+test_bpf.ko, modules, kprobes, the dispatcher of BPF programs and a trampoline of the function tracer.
+x86_64 also boots without modules."""
 
 import pytest
 
@@ -25,7 +26,7 @@ def test_compile(report, arch):
 
 
 def test_every_file(report):
-    """No file that the series touches is left out because no configuration has it."""
+    """Each file that the series touches is compiled by at least one configuration."""
     if len(COMPILED) < len(ARCHS):
         pytest.skip("not every architecture was compiled")
     report.heading("Compile: what is left")
@@ -58,8 +59,8 @@ def test_module(report, boot):
     report.check(answer == "42", "a module's text, read-only data and data work", f"the answer is {answer}")
 
 
-# Where the second instruction is: the first is x86's call of ftrace, and a probe
-# of that has no slot.
+# The offset of the second instruction. On x86 the first is ftrace's call, and a probe of that
+# call has no slot.
 SECOND = {"x86_64": 5, "arm64": 4}
 
 
@@ -93,7 +94,7 @@ def test_features(boot):
 
 
 def test_acpi(report, start):
-    """What ACPI may take away, in a lock that memory hotplug takes, is not used as memory."""
+    """Memory that ACPI may remove is not used: ACPI removes it under a lock that memory hotplug takes, too."""
     boot = start("x86_64, 2 CPUs, a device below an ACPI host bridge", "arch-x86_64-acpi", config="x86_64", harts=2,
                  append="pci_ram.devices=pci:1af4:1110",
                  devices=["-object", "memory-backend-ram,id=m0,size=128M", "-device", "ivshmem-plain,id=d0,memdev=m0"])
@@ -101,7 +102,7 @@ def test_acpi(report, start):
 
 
 def test_without_modules(report, start):
-    """What needs executable memory, on the architecture that has most of it."""
+    """The users of executable memory without modules, on x86_64, which has the most of them."""
     boot = start("x86_64, a kernel without modules, KUnit on", "arch-x86_64-nomodules", config="x86_64-nomodules",
                  append="kunit.enable=1")
     boot.kunit("execmem", "kprobes_test")

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What the series touches compiles in every configuration of RISC-V that lacks something.
+"""The files that the series touches compile in RISC-V configurations, most of which lack one feature.
 
-`make check-configs` runs this; `make test` does not.
+`make check-configs` runs this file; `make test` does not.
 """
 
 import pytest

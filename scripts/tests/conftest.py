@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""How the tests report: progress as they go, and the count on the last line.
+"""How tests report: each result as it comes, and the counts on the last line.
 
-Every point that a guest prints and every check of the host's is one. A test
-that reports none of its own is one itself, and so is whatever goes wrong with it.
-pytest's own report is off: the last line of output is "N passed, M failed".
+Each test point that a guest prints is a result, and so is each check on the host. A test without
+results of its own counts as one. A failing test or fixture counts as one, too. pytest's own report
+is off: the last line of output is "N passed, M failed".
 
-Any WARNING, BUG, oops, KASAN or lockdep report on a guest's console is a failure.
+A WARNING, BUG, oops, KASAN report or lockdep report on a guest's console is a failure.
 
-What no test here can show: QEMU executes what is in memory at that moment, and does not
-remember that an address had no translation. A missing fence.i, or a missing fence after a
-new mapping, therefore does not fail a test."""
+These tests cannot find a missing fence. QEMU executes the current content of memory, so a missing
+fence.i has no effect. QEMU does not cache that an address has no translation, so a missing fence after
+a new mapping has no effect either."""
 
 import functools
 import os
@@ -31,14 +31,14 @@ from guest.machine import KERNEL              # noqa: E402
 
 
 class Report:
-    """Counts and prints; all of a run's points go through the one there is."""
+    """Counts and prints results. There is one object for the whole run."""
 
     def __init__(self):
         self.out = None
         self.passed = self.failed = self.skipped = 0
 
     def open(self):
-        """Keep the real output, which pytest captures while tests run."""
+        """Keeps the real standard output: pytest captures output while tests run."""
         self.out = os.fdopen(os.dup(sys.stdout.fileno()), "w")
 
     def count(self):
@@ -51,7 +51,7 @@ class Report:
         self.say(f"\n{text}")
 
     def check(self, good, name, reason=""):
-        """One point: a check of the host's, or one that a guest has made."""
+        """Reports one result: a check on the host, or a test point of a guest."""
         if good:
             self.passed += 1
             self.say(f"  ok    {name}")
@@ -79,7 +79,7 @@ REPORT = Report()
 
 
 class Boot:
-    """A guest whose test points go into the report as they come."""
+    """A guest whose test points are reported as they come."""
 
     def __init__(self, guest, start):
         self.guest = guest
@@ -87,8 +87,8 @@ class Boot:
         self.ended = False
 
     def suite(self, command, limit, reads=False, **cues):
-        """Run a program that prints KTAP. When it says "# plug memory now", plug is called,
-        and so on for other words. @reads: it reads what these send."""
+        """Runs a program that prints KTAP. When it prints "# plug memory now", calls plug; other cues work
+        in the same way. reads: the program reads input that the cues send."""
         ktap = Ktap()
 
         def on_line(line):
@@ -109,7 +109,7 @@ class Boot:
         self.guest.kernel_log()
 
     def saved_suite(self, command, limit, **cues):
-        """The same with a program that has the machine saved and restored, and then reads a line."""
+        """The same for a program that asks to save and restore the machine, and then reads a line."""
         def save():
             self.guest.save_and_restore()
             self.guest.child.send("\n")
@@ -117,8 +117,8 @@ class Boot:
         self.suite(command, limit, reads=True, save=save, **cues)
 
     def kunit(self, *suites):
-        """What the kernel, booted with kunit.enable=1, said of its own tests; these
-        suites must be among them."""
+        """Reports the results of KUnit. The kernel was booted with kunit.enable=1. The named suites must
+        be among the results."""
         lines = self.guest.boot_lines
         ktap = Ktap()
         points = [point for line in lines for point in ktap.feed(line)] + ktap.end()
@@ -132,7 +132,7 @@ class Boot:
                      "KUnit: every bad free warns once")
 
     def test_bpf(self):
-        """The kernel's lib/test_bpf.c, all of its groups, on a 64-bit machine."""
+        """Runs all groups of the kernel's lib/test_bpf.c, on a 64-bit machine."""
         status, _ = self.guest.run("insmod modules/test_bpf.ko", 400)
         log = "\n".join(self.guest.kernel_log())
         groups = re.findall(r"Summary: (\d+) PASSED, (\d+) FAILED(?:, \[(\d+)/(\d+) JIT'ed\])?", log)
@@ -146,12 +146,12 @@ class Boot:
         self.guest.output("rmmod test_bpf")
 
     def check_leaks(self):
-        """Let kmemleak look, in a kernel that has it."""
+        """Runs kmemleak, if the kernel has it."""
         kmemleak = "/sys/kernel/debug/kmemleak"
         if self.guest.run(f"test -e {kmemleak}")[0]:
             return
-        # What is younger than 5 s is not reported, and an object that moves while a scan
-        # goes on may be missed by one.
+        # kmemleak does not report objects younger than 5 s. One scan may miss an object that moves
+        # meanwhile, so there are two.
         self.guest.output("sleep 6")
         for _ in range(2):
             self.guest.output(f"echo scan > {kmemleak}", 600)
@@ -159,12 +159,12 @@ class Boot:
         REPORT.check(not found, "kmemleak finds nothing", found)
 
     def end(self):
-        """The checks that close every boot, once, whatever became of it."""
+        """Runs the final checks of a boot, once, even if the guest has failed."""
         if self.ended:
             return
         self.ended = True
         try:
-            # Of a guest that is gone, the test that lost it has said so.
+            # If the guest was lost, the test that lost it has reported this.
             if not self.guest.lost:
                 self.check_leaks()
                 self.guest.power_off()
@@ -177,7 +177,7 @@ class Boot:
 
 
 def with_modules(config):
-    """The guest's programs and, for modprobe, all modules of the kernel: one archive behind the other."""
+    """Returns an initramfs of two archives: the guest's programs, and all modules of the kernel for modprobe."""
     archive = BUILD / f"guest/{config}/with-modules.cpio.gz"
     with open(archive, "wb") as joined:
         for part in ("initramfs", "modules"):
@@ -187,14 +187,14 @@ def with_modules(config):
 
 
 def needs_device(name):
-    """Skip the test if QEMU= gives a QEMU without it; `make qemu`'s has it."""
+    """Skips the test if QEMU= names a QEMU without this device. The QEMU of `make qemu` has it."""
     given = os.environ.get("QEMU")
     if given and name not in subprocess.run([given, "-device", "help"], capture_output=True, text=True).stdout:
         pytest.skip(f"QEMU= has no {name} for RISC-V")
 
 
 def check_refused(report, boot, why):
-    """The memory of a device that was there at boot is not used, and the log says why."""
+    """Checks that memory of a device that was present at boot is not used, and that the log says why."""
     log = [line for line in boot.guest.kernel_log() if "pci_ram" in line]
     report.check(any(f"not added: {why}" in line for line in log), f'memory is refused: "{why}"', " / ".join(log))
     report.check("pci_ram" not in boot.guest.output("cat /proc/iomem"), "and nothing of it is in use")
@@ -206,8 +206,8 @@ def report():
 
 
 def boot_guest(request, title, name, config=KERNEL, **options):
-    """Boot a guest for the fixture or the test whose request it is. When that ends, whichever
-    tests were selected, the guest is checked and powered off."""
+    """Boots a guest for a fixture or test, whose request is given. When the fixture or test ends, the
+    guest is checked and powered off, whichever tests were selected."""
     REPORT.heading(f"Boot: {title}")
     begin = time.monotonic()
     boot = Boot(Guest(name, BUILD / "out" / config, **options), begin)
@@ -217,7 +217,7 @@ def boot_guest(request, title, name, config=KERNEL, **options):
 
 @pytest.fixture
 def start(request):
-    """start(title, name, ...) boots a guest that ends with the test."""
+    """start(title, name, ...) boots a guest that ends when the test ends."""
     return functools.partial(boot_guest, request)
 
 
@@ -233,14 +233,14 @@ def pytest_runtest_setup(item):
         pytest.skip("`make test-all` runs it")
 
 
-# Not at setup, which may end the guest of other tests.
+# Not in setup: setup may end the guest of other tests, and the results of that end are not this test's.
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_call(item):
     item.points_before = REPORT.count()
 
 
 def pytest_runtest_teardown(item, nextitem):
-    # A guest that tests of a module share need not run beside those of the tests behind them.
+    # End a module's shared guest before the next test if that test does not use it.
     if nextitem and "boot" in item.fixturenames and "boot" not in nextitem.fixturenames and "boot" in item.funcargs:
         item.funcargs["boot"].end()
 

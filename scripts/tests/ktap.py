@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""KTAP, as guest programs and the kernel's KUnit print it, to test points."""
+"""Turns KTAP, as guest programs and the kernel's KUnit print it, into test points."""
 
 import re
 from typing import NamedTuple
@@ -16,16 +16,16 @@ class Point(NamedTuple):
 
 
 class Ktap:
-    """Feed it lines; it gives points, and those that the plan promised in vain."""
+    """Takes lines, and returns test points. Points that were planned but did not run are failures."""
 
     def __init__(self):
-        self.plans = {}         # by indentation
+        self.plans = {}         # by indentation, as is seen
         self.seen = {}
         self.failed_inside = False
         self.suite = ""
 
     def feed(self, line):
-        """The points that a line brings: one at most, or those missing before it."""
+        """Returns the points that a line completes: its own, and failures for missing points before it."""
         if line.startswith("Bail out!"):
             return [Point(line, "FAIL")]
         if match := SUBTEST.fullmatch(line):
@@ -37,13 +37,13 @@ class Ktap:
         return []
 
     def end(self):
-        """What is missing when no more lines come."""
+        """Returns failures for the points that are missing at the end."""
         if 0 not in self.plans:
             return [Point("no plan was printed", "FAIL")]
         return self._missing(0)
 
     def _missing(self, indent):
-        """The points missing at this indentation and further in, which end here."""
+        """Returns failures for the points missing at this indentation and deeper. These levels end here."""
         missing = []
         for level in [level for level in self.plans.keys() | self.seen.keys() if level >= indent]:
             seen = self.seen.pop(level, 0)
@@ -59,7 +59,7 @@ class Ktap:
         points = self._missing(indent + 1)
         self.seen[indent] = self.seen.get(indent, 0) + 1
         if nested:
-            # The result of a whole suite: its points have been counted.
+            # The line is the result of a whole suite, whose points have been counted.
             if status == "FAIL" and not self.failed_inside and not points:
                 points.append(Point(match[4], "FAIL"))
             self.failed_inside = False

@@ -1,21 +1,21 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""Runs the tests, each file of scripts/tests in a process of its own, one after the other.
+"""Runs the tests, each file of scripts/tests in its own process, one after the other.
 
-test.py [--all] [FILE...]: without files, all of them. The docstring of each file says what its
-tests cover. --all is what `make test-all` runs: tests with the mark test_all, which `make test`
-has no time for, and skips. They are:
+run.py [--all] [FILE...]: without files, runs all files. The docstring of a file says what its tests
+cover. With --all, as in `make test-all`, it also runs the tests with the mark test_all, for which
+`make test` has no time:
 
 - without the cache: all modules, test_bpf, ftracetest, a thousand cycles, a full window of BPF
-  programs; and both tracers with the cache and without, of which `make test` has one each
+  programs; and each tracer both with and without the cache, where `make test` has one of each
 - a kernel for one hart; 66 harts; all modules with lockdep and full preemption; test_bpf on 32-bit;
   hmm-tests with Sv48; virtio-mem with Sv39
 - on the debug kernel: persistent memory, unmapped free pages (debug_pagealloc=on), and processes
-  that are older than what is mapped
+  that are older than a mapping that they use
 
-The guests of one file keep two processors busy: with two files at a time, tests ran into their
-limits. What a file prints comes when it is done; the last lines are how long each took, what
-has failed, and the sum: "N passed, M failed".
+Files do not run in parallel: the guests of one file keep two processors busy, and with two files at a
+time, tests exceeded their time limits. The output of a file appears when the file is done. The last
+lines are the time of each file, the failures, and the sum: "N passed, M failed".
 """
 
 import os
@@ -33,7 +33,7 @@ TESTS = TOP / "scripts/tests"
 
 
 class Run:
-    """The tests of a file."""
+    """The run of one file."""
 
     def __init__(self, path, environment):
         self.path = path
@@ -43,7 +43,7 @@ class Run:
                                         stdin=subprocess.DEVNULL, stdout=self.output, stderr=subprocess.STDOUT)
 
     def end(self):
-        """Print what it said; returns how many have passed, failed and were skipped, and keeps the failures."""
+        """Prints the output, keeps the failures, and returns the numbers of passed, failed and skipped."""
         self.seconds = time.monotonic() - self.start
         self.output.seek(0)
         text = self.output.read()

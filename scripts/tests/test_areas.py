@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The records of executable memory, mm/execmem_areas.c, in user space with AddressSanitizer and
+"""The records of executable memory, mm/execmem_areas.c, run in user space with AddressSanitizer and
 UndefinedBehaviorSanitizer.
 
-A million random operations run against a model that is an array. Each allocation has to be placed
-where the model places it. The seed is printed. The cost of an allocation and a free may grow only
+A million random operations are compared with a model, which is an array. Each allocation must be in
+the same place as in the model. The seed is printed. The cost of an allocation and a free may grow only
 with the logarithm of the number of pieces."""
 
 import os
@@ -15,8 +15,8 @@ import pytest
 from lib import BUILD, LINUX
 
 OUT = BUILD / "out/areas"
-# What it may cost with 100,000 pieces, where the trees are about five times as deep as with
-# 10, but not all of the cost is in finding the way.
+# The limit for cost(100,000 pieces) / cost(10 pieces). The trees are about five times as deep, but the
+# search is only a part of the cost.
 MOST_GROWTH = 3
 
 
@@ -29,7 +29,7 @@ def run(*command):
 @pytest.fixture(scope="module")
 def built():
     OUT.mkdir(parents=True, exist_ok=True)
-    # For this machine, whatever the kernel is built for.
+    # CROSS_COMPILE= is empty: the test runs on this machine.
     done = run("make", "-s", "-C", LINUX / "tools/testing/execmem", f"O={OUT}", "CROSS_COMPILE=")
     assert done.returncode == 0 and not done.stdout, done.stdout
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What make bench measures with.
+"""The tools of `make bench`.
 
-Its plugin counts what the clock under -icount counts, and it reads the page tables as the kernel prints
-them. A block of memory costs as many instructions alone as beside 16 others, with four processes that add
-and remove at once, and with virtio-mem."""
+The plugin counts the same as the clock under -icount. pagetable.py reads the same page tables as the
+kernel prints. A block of memory costs as many instructions beside 16 other blocks as alone, also when
+four processes add and remove memory at once, and with virtio-mem."""
 
 import os
 import re
@@ -17,7 +17,7 @@ needs_plugins = pytest.mark.skipif(bool(os.environ.get("QEMU")), reason="QEMU= m
 
 
 def measure(run, results):
-    """Returns the name of the kernel: as make test boots it, with one hart."""
+    """Measures the kernel that `make test` boots, with one hart. Returns the kernel's name."""
     bench.build_plugin()
     kernel = next(kernel for kernel in bench.KERNELS if kernel.name == "rox=1")
     bench.measure(kernel, run, 1, results)
@@ -26,8 +26,8 @@ def measure(run, results):
 
 @needs_plugins
 def test_counts(report):
-    """Two independent counters: the plugin's, and the clock under -icount. And fences, of
-    which the kernel has one for each program without the cache."""
+    """Compares two independent counters of instructions: the plugin, and the clock under -icount. Also
+    counts fences: the kernel needs one remote fence.i for each program."""
     report.heading("Boot: 1 hart, what make bench counts with")
     results = bench.Results()
     load = measure(bench.Run("test", ["bpf 100 16"]), results), 1, "bpf-load 100 x 16"
@@ -39,7 +39,7 @@ def test_counts(report):
 
 @needs_plugins
 def test_memory(report):
-    """A block costs the same whatever brings it, and whatever else there is."""
+    """A block costs the same however it is added, and whatever other memory there is."""
     report.heading("Boots: 1 hart, memory as make bench adds and removes it, and with virtio-mem")
     results, runs = bench.Results(), {run.name: run for run in bench.runs()}
     measure(runs["memory"]._replace(name="test-memory", commands=["memory 128", "online 16", "adders 4"]), results)
@@ -55,12 +55,12 @@ def test_memory(report):
             cost = block(other, 8 if other.startswith("grow") else 1)
             report.check(2 / 3 < cost / alone < 3 / 2, f"{other}: a block costs what it costs alone",
                          f"{cost:.0f} and {alone:.0f} instructions")
-    # virtio-mem takes the pages from the allocator first.
+    # virtio-mem must first allocate the pages.
     report.check(block("shrink 1024", 8) > block("hot-remove 128"), "shrink 1024: a block costs more than its removal")
 
 
 def merged(ranges):
-    """Without what separates neighbours."""
+    """Joins adjacent ranges."""
     result = []
     for start, end in ranges:
         if result and result[-1][1] == start:
@@ -70,7 +70,7 @@ def merged(ranges):
 
 
 def test_page_table(report, start):
-    """Read through the monitor, it is what the kernel says it is."""
+    """The page table that is read through the monitor equals the kernel's dump."""
     boot = start("4 harts, the page table as make bench reads it", "bench-pagetable")
     dump = boot.guest.output("cat /sys/kernel/debug/kernel_page_tables")
     said = [(int(line[1], 16), int(line[2], 16)) for line in

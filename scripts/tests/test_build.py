@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The compiler that kbuild is given."""
+"""The compiler command and the checksums of symbols that kbuild gets."""
 
 import subprocess
 
@@ -10,7 +10,7 @@ from guest.machine import CROSS, KERNEL
 
 
 def test_embedded_file_is_this_build_s(tmp_path):
-    """An object that embeds a file, such as the key that modules are signed with, is not another build's."""
+    """ccache does not return another build's object for a source that embeds a file, such as a signing key."""
     command, env = kernel_make(tmp_path, "riscv", "")
     compiler = next(word[3:].split() for word in map(str, command) if word.startswith("CC="))
     env["CCACHE_DIR"] = str(tmp_path / "ccache")
@@ -26,7 +26,7 @@ def test_embedded_file_is_this_build_s(tmp_path):
 
 @pytest.mark.skipif(KERNEL != "distro", reason="the lean kernel has no checksums of symbols")
 def test_checksums_of_symbols_are_kbuild_s(tmp_path):
-    """The checksums of exported symbols that ccache keeps are those of the source as it is now."""
+    """The checksums of exported symbols that ccache keeps are those of the current source."""
     genksyms = BUILD / "out/distro/scripts/genksyms/genksyms"
     (tmp_path / "scripts/genksyms").mkdir(parents=True)
     (tmp_path / "scripts/genksyms/genksyms").symlink_to(genksyms)

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The kernel that watches (KASAN, lockdep, kmemleak, sleep-in-atomic and VM checks) has no complaint.
+"""The debug kernel (KASAN, lockdep, kmemleak, sleep-in-atomic and VM checks) has no complaint.
 
-It runs KUnit and the programs of test_users.py, hot-add and hot-remove with page owners (page_owner=on) on
-two nodes, each of which gets the memory of its own port. Besides:
+It runs KUnit, the programs of test_users.py, and hot-add and hot-remove with page owners (page_owner=on)
+on two nodes: each node gets the memory of its own port. In addition:
 
-- Each allocation that loading and unloading of a module, a kprobe and a BPF program makes is refused once.
-  What fails says why, and leaves nothing behind.
-- Each allocation that adding and removing memory makes is refused once. `make test-all` repeats this with
-  free pages unmapped (debug_pagealloc=on), for one allocation in seven.
+- Each allocation in the loading and unloading of a module, a kprobe and a BPF program fails once. The
+  operation then reports an error, and leaves nothing behind.
+- Each allocation in adding and removing memory fails once. `make test-all` repeats this with free pages
+  unmapped (debug_pagealloc=on), for every seventh allocation.
 - KASAN reports bad accesses to added memory.
 - With several NUMA nodes, text that does not fit behind the kernel's own text is in a 2 MiB page."""
 
@@ -17,7 +17,7 @@ import pytest
 
 from conftest import boot_guest
 from test_hotremove import Devices
-# The tests run here, too, on this module's boot.
+# These tests also run here, with this module's boot.
 from test_users import (    # noqa: F401
     LIMIT, test_boot_log, test_features, test_kunit, test_placement, test_probes, test_programs, test_wx)
 from test_virtio_mem import is_soon
@@ -57,18 +57,18 @@ def test_pgd(start):
 
 
 def test_hotremove(report, start):
-    # All memory is of node 0; hart 1 is of node 1, and so is what will be behind the first port.
+    # All memory is on node 0. Hart 1 is on node 1, and so is memory that is plugged behind the first port.
     nodes = ["-object", "memory-backend-ram,id=n0,size=3G", "-numa", "node,nodeid=0,cpus=0,memdev=n0",
              "-numa", "node,nodeid=1,cpus=1"]
     boot = start("debug kernel, 2 harts, 2 nodes, page owners, hot-remove", "debug-hotremove", config="debug",
                  mmu="sv39", harts=2, ports=2, memory="3G", boot_limit=LIMIT, devices=nodes,
                  append="mem=768M memhp_default_state=online_movable page_owner=on rcupdate.rcu_expedited=1")
-    # A large page of text is of one node, however many there are.
+    # A large page of text is on one node, even if there are several nodes.
     boot.suite("placement", LIMIT)
     boot.guest.output("for file in /sys/bus/pci/devices/*/pci_bus/0000:01/../../numa_node; do echo 1 > $file; done")
 
     def memory():
-        """Blocks and MiB of each node."""
+        """Returns blocks and MiB of each node."""
         nodes = [(boot.guest.output(f"ls /sys/devices/system/node/node{node}"),
                   boot.guest.output(f"cat /sys/devices/system/node/node{node}/meminfo")) for node in (0, 1)]
         return [(len(re.findall(r"memory\d+", files)), int(re.search(r"MemTotal: *(\d+)", text)[1]) / 1024)
@@ -94,7 +94,7 @@ def hotplug_boot(start, what, name, mmu, options):
                  memory="3G", boot_limit=LIMIT, append=f"mem=1G rcupdate.rcu_expedited=1 {options}")
 
 
-# With Sv57, added memory may need a page table at each level but the first.
+# With Sv57, added memory may need a page table at each level below the PGD.
 @pytest.mark.test_all
 def test_free_pages_unmapped(report, start):
     boot = hotplug_boot(start, "free pages unmapped", "debug-pagealloc", "sv57", "debug_pagealloc=on")
@@ -105,16 +105,16 @@ def test_free_pages_unmapped(report, start):
     unmapped = sum(int(end, 16) - int(first, 16) for first, end, _, valid in pages if valid != "V") >> 20
     report.check(unmapped > free / 2, f"of {free} MiB of free memory, most is unmapped", f"{unmapped} MiB")
     boot.suite("features", LIMIT)
-    # Of the allocations of an addition, 64 are alike: a page table for each 2 MiB.
+    # 7: only every seventh allocation fails. 64 allocations of an addition are alike, a page table for each 2 MiB.
     boot.suite("hotplug faults 7", 4 * LIMIT)
 
 
-# With Sv39, the shadow of added memory has PGD entries of its own.
+# With Sv39, the KASAN shadow of added memory has its own PGD entries.
 def test_hotplug(report, start):
     boot = hotplug_boot(start, "memory added and removed", "debug-hotplug", "sv39", "kasan_multi_shot")
     boot.suite("hotplug faults", 4 * LIMIT)
     boot.suite("hotplug kasan", LIMIT)
-    # What came on the console; the kernel's log, which comes after the program's last line, has it once more.
+    # Look only at the console until the program's last line. The kernel's log, which repeats the reports, follows.
     console = boot.guest.log.read_text(errors="replace").rpartition("# Totals")[0]
     said = re.findall(r"begin expected report\n(.*?)end expected report", console, re.DOTALL)
     kinds = [re.findall(r"BUG: KASAN: ([a-z-]+) in", text) for text in said]

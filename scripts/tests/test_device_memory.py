@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Memory of devices: persistent memory in all the ways it is used, and memory that only a device can access.
+"""Device memory: persistent memory with all of its uses, and memory that only a device can access.
 
-Persistent memory is virtio-pmem, with Sv57 and Sv39: with its memory map in RAM or in itself, in 2 MiB and in
-4 KiB pages, under a file system and as a devdax device, read by the kernel through the page tables of a
-process, and by a process that is older. It becomes System RAM in which a process lives, and a device again,
-nine times. Everything comes back.
+Persistent memory is virtio-pmem, with Sv57 and Sv39. Its memory map is in RAM or in itself, and it is
+mapped with 2 MiB or 4 KiB pages. It is used by a file system and as a devdax device, read by the kernel
+through a process's page tables, and accessed by a process older than its mapping. Nine times it becomes
+System RAM, in which a process lives, and a device again. At the end nothing is lost.
 
-The kernel's own hmm-tests run on memory that only a device can access, at the end of what vmemmap reaches,
-and on memory that the device shares with the kernel."""
+The kernel's own hmm-tests run on memory that only a device can access, at the end of the range that
+vmemmap covers, and on memory that the device shares with the kernel."""
 
 import pytest
 
@@ -28,12 +28,12 @@ def test_pmem(start, mode):
     boot.suite("pmem ram 8", 240)
 
 
-# `make test` has the widest and the narrowest address space.
+# `make test` runs the widest and the narrowest address space.
 @pytest.mark.parametrize("mode", ["sv57", pytest.param("sv48", marks=pytest.mark.test_all), "sv39"])
 def test_hmm(start, mode):
     boot = start(f"{mode.capitalize()}, 2 harts, memory that only a device can access", f"hmm-{mode}", mmu=mode,
                  harts=2, memory="2G", append="mem=1G")
-    # The second time finds what the first has left.
+    # Twice: the second run shows whether the first left something behind.
     for _ in range(2):
         load_hmm(boot)
         boot.suite("hmm-tests | grep -v '^# *\\(RUN\\|OK\\) '", 240)
@@ -41,11 +41,11 @@ def test_hmm(start, mode):
 
 
 def load_hmm(boot):
-    # 6.1's make_device_exclusive_range() refuses parts of a large page, which the test may get.
+    # madvise: 6.1's make_device_exclusive_range() refuses parts of large pages, which the test could get.
     boot.guest.output("echo madvise > /sys/kernel/mm/transparent_hugepage/enabled")
     boot.guest.output("echo 8 > /proc/sys/vm/nr_hugepages")
-    # Two devices have struct pages for the last addresses that vmemmap reaches, 256 MiB
-    # each; the memory of two others is RAM that "mem=" has kept from the kernel.
+    # Two devices use the last addresses that vmemmap covers, 256 MiB each. Two others use RAM
+    # that "mem=" hides from the kernel.
     boot.guest.output("insmod modules/test_hmm.ko spm_addr_dev0=0xd0000000 spm_addr_dev1=0xe0000000")
 
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A device that addresses 32 bits works with memory that was added above 4 GiB, through bounce buffers.
+"""A device with 32-bit addresses can use hot-added memory above 4 GiB, through bounce buffers.
 
-The device is an e1000. A program sends pages that are in the added memory."""
+The device is an e1000. A program sends pages of the added memory."""
 
 import socketserver
 import threading
@@ -22,7 +22,7 @@ class Echo(socketserver.BaseRequestHandler):
 
 @pytest.mark.skipif(KERNEL != "distro", reason="the lean kernel has no network")
 def test_dma(start):
-    # QEMU's user network leads the guest's connections to the host.
+    # QEMU's user network forwards the guest's connections to the host.
     with socketserver.TCPServer(("127.0.0.1", 0), Echo) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         boot = start("distro, 2 harts, 1 hot-plug port, a network device that addresses 32 bits", "dma", harts=2,

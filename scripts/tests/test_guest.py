@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""scripts/guest/vm.py and ktap.py notice what goes wrong, shown by a QEMU that is not one."""
+"""scripts/guest/vm.py and ktap.py notice failures. A fake QEMU provokes these."""
 
 import os
 import subprocess
@@ -12,8 +12,8 @@ from ktap import Ktap, Point
 from lib import TOP
 from guest.machine import MACHINES
 
-# Speaks just enough of QMP and of the guest's shell: each command line says what
-# the kernel does.
+# The fake QEMU speaks just enough of QMP and of the guest's shell. Each command line says what
+# the kernel should do.
 FAKE = f"""#!{sys.executable}
 import os, re, socket, sys, threading, time
 path = re.search("unix:(.*?),", " ".join(sys.argv))[1]
@@ -124,7 +124,7 @@ def test_qemu_that_does_not_start(guest, tmp_path):
         Guest("fake", tmp_path / "rv64")
 
 
-# Tests as the others are, of a guest that the module shares and of one of a test's own
+# Tests like those of the other files: some use a guest that the module shares, others their own
 TESTS = """
 import pathlib
 import pytest
@@ -162,7 +162,7 @@ def test_power(start):
 CONSOLE = "no warning, bug or oops on the console"
 
 
-# Each: the tests that run, and how many consoles are good and bad
+# Each line: the tests that run, the numbers of good and of bad consoles, and the last line of output
 @pytest.mark.parametrize("selected, good, bad, last", [
     ("test_good", 2, 0, "4 passed, 0 failed"),
     ("test_warns", 0, 2, "2 passed, 2 failed"),
@@ -172,7 +172,7 @@ CONSOLE = "no warning, bug or oops on the console"
     ("test_power", 1, 0, "2 passed, 1 failed"),
 ])
 def test_each_console_is_checked(tmp_path, selected, good, bad, last):
-    """Whichever tests are selected, once for each guest."""
+    """Each guest's console is checked once, whichever tests are selected."""
     (tmp_path / "qemu").write_text(FAKE)
     (tmp_path / "qemu").chmod(0o755)
     (tmp_path / "test_fake.py").write_text(TESTS)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Memory hot-added from QEMU's monitor is accounted and used: 128 MiB, 512 MiB, 1 GiB and two devices at
-once, with Sv39. Its vmemmap is in 2 MiB pages. Requests that must be refused change nothing."""
+"""Memory hot-added from QEMU's monitor is accounted for and used: 128 MiB, 512 MiB, 1 GiB and two devices
+at once, with Sv39. Its vmemmap has 2 MiB pages. Requests that must be refused change nothing."""
 
 import pytest
 
@@ -9,7 +9,7 @@ from conftest import boot_guest
 
 @pytest.fixture(scope="module")
 def boot(request):
-    # With Sv39 the memory is behind PGD entries of its own: nothing else of it is mapped.
+    # With Sv39, the added memory needs new PGD entries: no other memory is mapped through them.
     return boot_guest(request, "Sv39, 4 harts, 7 hot-plug ports", "hotadd", mmu="sv39", ports=7)
 
 
@@ -33,8 +33,8 @@ def test_vmemmap(report, boot):
                  "vmemmap is mapped with 2 MiB pages only", " / ".join(dump))
 
 
-# Smaller than a memory block; as large as all the address space that PCI has, part of
-# which is in use (and nothing of it is ever touched, so the host need not have it).
+# 64 MiB are less than a memory block. 16 GiB are as large as PCI's address space, a part of which is
+# in use. With reserve=off, the host needs no memory for them, because they are never touched.
 @pytest.mark.parametrize("port, size", [(5, "64M"), (6, "16G,reserve=off")])
 def test_refused_device(report, boot, port, size):
     report.say(f" a device of {size.split(',')[0]}")

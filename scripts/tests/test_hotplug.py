@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Memory of any range is added and removed without a device: RAM that "mem=" has kept from the kernel.
+"""Memory ranges are added and removed without a device. They are RAM that "mem=" hides from the kernel.
 
-- A hundred times, after which nothing is lost.
-- While processes fork, exec, load modules and programs, and read files that tell of memory.
+- A hundred times: nothing is lost.
+- While processes fork, exec, load modules and programs, and read files that describe memory.
 - A lower range after a higher one, and up to the last GiB of Sv39.
 - 64 GiB in one step and in 512 steps: the last block costs as many instructions as the first.
 - With the struct pages in the memory that they describe (memmap_on_memory).
-- What must be refused says why and changes nothing.
-- /proc/kcore has what /proc/iomem has, with added memory and after its removal, and the text of modules."""
+- Requests that must be refused give a reason and change nothing.
+- /proc/kcore has the same ranges as /proc/iomem, both with added memory and after its removal, and it
+  has the text of modules."""
 
 import pytest
 
@@ -22,7 +23,7 @@ def test_hotplug(start):
     boot.suite("hotplug errors", 60)
     boot.suite("hotplug kcore", 60)
     boot.suite("hotplug races 30", 300)
-    # The last, as it leaves memory that the kernel has taken pages of.
+    # This test comes last: it leaves memory behind that the kernel uses.
     boot.suite("hotplug refuse", 60)
 
 

@@ -1,23 +1,24 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Memory on PCI devices is removed, in use or not; where it cannot be, all is as before.
+"""Memory on PCI devices is removed, in use or not. If it cannot be removed, nothing changes.
 
-- Moved: memory in which a process lives, which does not notice; two devices at once, under load, also if
-  the removal is requested twice at once.
-- Refused: if a page cannot be moved or is held, each way to remove fails, the log says why, and all is as
-  before, another function of the slot included. It succeeds once the page is free. Notifiers refuse, too.
+- Moved: memory in which a process lives, and which the process does not notice; two devices at once, under
+  load, even if the removal is requested twice at once.
+- Refused: if a page cannot be moved or is held, each way of removing fails, the log says why, and nothing
+  changes, not even for another function of the slot. Once the page is free, the removal succeeds. Memory
+  notifiers can refuse, too.
 - Policies: memory that user space brings online, and auto-movable.
 - Kinds of pages (the program "kinds"), under load. Large pages of processes and of shared memory, KSM, swap
-  cache, zram, locked pages and huge pages, used and free, move or leave their pool. Buffers of io_uring have
-  left zone Movable before. Secret pages, page tables and per-CPU memory are never in it. In zone Normal,
-  pinned and secret pages, huge pages of 1 GiB and per-CPU memory are refused; all but the last are no
-  obstacle once they are free. The allocator of per-CPU memory may keep its pages.
-- Gone without notice, a device of one block and one of eight: offline; with pages of a process, large and
-  huge pages, KSM, tmpfs, clean and dirty files; with pages that somebody holds; with a page of the kernel.
-  Owners get an error, all else is intact, and nothing of the memory is allocated again.
-- A virtual machine of KVM lives in the memory.
-- A machine with memory on two devices is saved to a file, and another QEMU goes on with it: the kernel knows
-  the same memory, a process in it notices nothing, and the memory is removed and added again.
-- Slots of SHPC are refused, and the kernel's own mem-on-off-test.sh passes."""
+  cache, zram, locked pages and huge pages, used and free, move or leave their pool. Pages that are pinned as
+  io_uring buffers are moved out of zone Movable first. Secret pages, page tables and per-CPU memory are never
+  in zone Movable. In zone Normal, pinned and secret pages, huge pages of 1 GiB and per-CPU memory make the
+  removal fail. Once they are free, it succeeds; only the per-CPU allocator may keep its pages.
+- Gone without notice, a device of one block and one of eight: with offline memory; with pages of a process,
+  large and huge pages, KSM, tmpfs, clean and dirty files; with pages that somebody holds; with a kernel page.
+  The owners get an error, all other memory is intact, and the lost memory is never allocated again.
+- A KVM virtual machine lives in the memory.
+- A machine with memory on two devices is saved to a file, and another QEMU continues it: the kernel has the
+  same memory, a process in it notices nothing, and the memory is removed and added again.
+- Devices in SHPC slots are refused. The kernel's own mem-on-off-test.sh passes."""
 
 import itertools
 
@@ -28,9 +29,9 @@ from guest.machine import KERNEL
 
 
 class Devices:
-    """What the cues of a program plug and unplug: memory of a size for each port."""
+    """Devices that the cues of a program plug and unplug: for each port, memory of a given size."""
 
-    # No name twice: QEMU ends itself when it finds that it has not forgotten one yet.
+    # Each name is used once: QEMU exits if a new device has the name of a removed one that it still knows.
     names = itertools.count()
 
     def __init__(self, guest, *sizes):
@@ -52,16 +53,16 @@ class Devices:
             self.guest.monitor.type(f"device_del d{name}")
 
     def wait(self, limit=60):
-        """Until what was plugged is gone."""
+        """Waits until all plugged devices are gone."""
         while self.plugged:
             self.guest.wait_unplugged(self.plugged.pop(), limit)
 
 
 class Functions(Devices):
-    """Two functions in one slot; to remove one is to remove both."""
+    """Two functions in one slot. Removing one removes both."""
 
     def plug(self):
-        # QEMU shows them to the guest when there is a function 0.
+        # QEMU shows the functions to the guest as soon as there is a function 0: add it last.
         for function, size in reversed(list(enumerate(self.sizes))):
             self.add(0, size, f",addr=0.{function},multifunction=on")
 
@@ -70,7 +71,7 @@ class Functions(Devices):
 
 
 class Turns(Devices):
-    """Each cue plugs the next."""
+    """Each cue plugs the next device."""
 
     def plug(self):
         self.add(len(self.plugged), self.sizes[len(self.plugged)])
@@ -87,7 +88,7 @@ def run(boot, command, devices, limit=600):
 
 
 def run_till_gone(boot, command, devices):
-    """The program has everything removed in the end."""
+    """Runs a program that removes all devices by its end."""
     run(boot, command, devices)
     devices.wait()
 
@@ -125,7 +126,7 @@ def test_poison(boot):
 
 
 def test_kinds_move(boot):
-    # A kernel that does not have it skips what needs it.
+    # If the kernel has no zram, the program skips the case.
     boot.guest.run("modprobe zram")
     run_till_gone(boot, "kinds move", Devices(boot.guest, "128M"))
 
@@ -134,15 +135,16 @@ def test_kinds_huge(boot):
     run_till_gone(boot, "kinds huge", Devices(boot.guest, "128M"))
 
 
-# The last: memory in zone Normal stays.
+# This test comes last: its memory in zone Normal cannot be removed.
 def test_policies(boot):
     run(boot, "hotremove policies", Devices(boot.guest, "256M"))
 
 
-# Zone Normal: what is tested is in a node of its own, where nothing else of the kernel comes.
+# Zone Normal. The pages under test are on their own node, which the kernel does not use otherwise.
 def test_kinds_normal(start):
-    # QEMU wants a hart in each node: that of node 1 goes offline, and that of node 2, which takes PCI's interrupts,
-    # prefers memory of node 0. All memory is of that; without any, QEMU would have nodes 1 and 2 at the same address.
+    # QEMU wants a hart in each node. The hart of node 1 goes offline. The hart of node 2 takes PCI's interrupts.
+    # Its node has no memory, and node 0 is the nearest. Node 1 has memory only because QEMU would otherwise
+    # put nodes 1 and 2 at the same address. "mem=" hides this memory from the kernel.
     nodes = ["-object", "memory-backend-ram,id=n0,size=1G", "-numa", "node,nodeid=0,cpus=0,memdev=n0",
              "-object", "memory-backend-ram,id=n1,size=128M", "-numa", "node,nodeid=1,cpus=1,memdev=n1",
              "-numa", "node,nodeid=2,cpus=2", "-numa", "dist,src=0,dst=1,val=20",
@@ -161,7 +163,7 @@ def test_kinds_normal(start):
 
 def boot_with_disk(request, title, name, **options):
     needs_device("virtio-pmem-pci")
-    # A disk for files, which takes no memory for itself
+    # A disk for files that takes no memory of the guest
     disk = ["-object", "memory-backend-memfd,id=pmem0,size=64M", "-device", "virtio-pmem-pci,memdev=pmem0"]
     return boot_guest(request, f"{title}, Sv39, 2 harts, a hot-plug port, devices that are gone unasked", name,
                       mmu="sv39", harts=2, ports=1, devices=disk, **options)
@@ -188,14 +190,14 @@ def test_debug_lost(request):
     run_till_gone(boot, "hotremove poison", Devices(boot.guest, "128M"))
 
 
-# It leaves memory behind that is neither used nor removed.
+# The guest cannot be shared: the test leaves memory behind that is neither used nor removed.
 def test_lost_held(start):
     boot = start("Sv57, 2 harts, a hot-plug port, a device with pages that are held", "lost-held", mmu="sv57", harts=2,
                  ports=1)
     run_till_gone(boot, "lost held", Devices(boot.guest, "512M"))
 
 
-# KVM is a module.
+# KVM is a module, so the test needs the archive with all modules.
 @pytest.mark.skipif(KERNEL != "distro", reason="the lean kernel has no KVM")
 def test_vm(start):
     boot = start("Sv57, 2 harts, a hot-plug port, a virtual machine of KVM", "hotremove-vm", mmu="sv57", harts=2,
@@ -206,7 +208,7 @@ def test_vm(start):
 
 @pytest.mark.skipif(KERNEL != "distro", reason="the lean kernel has no SHPC")
 def test_shpc(report, start):
-    """What SHPC may take away without asking is not used as memory."""
+    """Memory that SHPC may remove without asking is not used."""
     boot = start("2 harts, a device in a slot of SHPC", "hotremove-shpc", harts=2,
                  append="pci_ram.devices=pci:1af4:1110",
                  devices=["-device", "pcie-pci-bridge,id=b0", "-object", "memory-backend-ram,id=m0,size=128M",
@@ -214,9 +216,9 @@ def test_shpc(report, start):
     check_refused(report, boot, "its slot removes devices without asking")
 
 
-# Without a master, QEMU refuses to save a machine with ivshmem-plain.
+# QEMU saves a machine with ivshmem-plain only if the device has master=on.
 class Saved(Devices):
-    """What can be saved."""
+    """Devices of a machine that can be saved."""
 
     def add(self, port, size, more=",master=on"):
         super().add(port, size, more)
@@ -227,7 +229,7 @@ def test_saved(start):
     devices = Saved(boot.guest, "128M", "128M")
     boot.saved_suite("hotremove saved 128 128", 300, plug=devices.plug, remove=devices.remove)
     devices.wait()
-    # Not saved a second time: QEMU 10 ended itself then, with "Bad ram offset 0".
+    # Do not save a second time: QEMU 10 then exits with "Bad ram offset 0".
     run_till_gone(boot, "hotremove move 128 128", devices)
 
 
@@ -236,7 +238,7 @@ def test_on_off(report, start):
                  ports=1, append="memhp_default_state=online_movable",
                  devices=["-object", "memory-backend-ram,id=m0,size=256M",
                           "-device", "ivshmem-plain,id=d0,memdev=m0,bus=rp0"])
-    # It is for Bash, which sets UID. Of all the blocks one is enough for it.
+    # The script is for Bash, which sets UID; with UID=0 it runs in BusyBox's shell. One block is enough for it.
     status, lines = boot.guest.run("UID=0 sh mem-on-off-test.sh", 120)
     report.check(status == 0 and "-> Success" in lines, "a block is taken offline and online again",
                  f"exit status {status}: {' / '.join(lines[-4:])}")

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A hart that loses its state whenever it is idle executes the text that was written meanwhile.
+"""A hart that loses its state when it is idle then executes text that was written meanwhile.
 
-QEMU has no stale instructions: it cannot show whether the hart has dropped old ones."""
+QEMU has no stale instructions, so the test cannot show whether the hart has flushed them."""
 
 import subprocess
 
@@ -13,7 +13,7 @@ from guest.machine import KERNEL, machine_of
 LIMIT = 300
 HARTS = 2
 MEMORY = "512M"
-# A state of idle harts that loses registers and CSRs, for the machine's device tree
+# An idle state in which harts lose registers and CSRs, for the device tree
 IDLE_STATE = """
 / {
     cpus {
@@ -32,7 +32,7 @@ IDLE_STATE = """
 
 
 def device_tree(out):
-    """QEMU's, in which each hart has that state. The kernel's build has the compiler."""
+    """Returns QEMU's device tree with this idle state for each hart. dtc is from the kernel's build."""
     machine = machine_of(out.name)
     tree, source = BUILD / "guest/idle.dtb", BUILD / "guest/idle.dts"
     kind, name, *cpu = machine.options
@@ -53,7 +53,7 @@ def test_idle(report, start):
                  devices=["-dtb", str(tree)])
 
     def suspended():
-        """How often each hart was."""
+        """Returns how often each hart was suspended."""
         return [int(boot.guest.output(f"cat /sys/devices/system/cpu/cpu{hart}/cpuidle/state1/usage"))
                 for hart in range(HARTS)]
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """kexec while module text, kprobes and BPF programs are in the cache and behind the kernel's text.
 
-With either system call, the second kernel works on all harts. A crash dump has memory that was added,
-and the kernel that dumps leaves that memory alone."""
+The second kernel works on all harts, with either of the two system calls. A crash dump contains
+hot-added memory, and the kernel that makes the dump does not use this memory."""
 
 import gzip
 import re
@@ -17,7 +17,7 @@ LIMIT = 300
 
 
 def with_kernel(config, call):
-    """The guest's programs, the same archive as a file, and the kernel in the form that the call takes."""
+    """Returns an initramfs that also has itself as a file, and the kernel in the format of the system call."""
     out, stage, machine = BUILD / "out" / config, BUILD / "guest" / config, machine_of(config)
     initramfs, joined = BUILD / f"initramfs-{config}.cpio.gz", stage / "with-kernel.cpio.gz"
     kernel, listing = out / machine.image, stage / "with-kernel.list"
@@ -27,21 +27,21 @@ def with_kernel(config, call):
     listing.write_text(f"dir /next 0755 0 0\nfile /next/kernel {kernel} 0644 0 0\n"
                        f"file /next/initramfs {initramfs} 0644 0 0\n")
     archive = subprocess.run([out / "usr/gen_init_cpio", listing], check=True, stdout=subprocess.PIPE).stdout
-    # What follows a compressed archive has to be compressed or aligned.
+    # Data behind a compressed archive must be compressed or aligned.
     joined.write_bytes(initramfs.read_bytes() + gzip.compress(archive, compresslevel=1))
     return joined
 
 
 @pytest.mark.skipif(KERNEL != "distro", reason="the lean kernel has no kexec")
 def test_crash(report, start):
-    """A dump has memory that was added, and the kernel that dumps does without it."""
+    """A crash dump contains hot-added memory. The kernel that makes the dump does not use it."""
     boot = start("distro, 2 harts, 1 hot-plug port, a crash", "kexec-crash", harts=2, ports=1, memory="1G",
                  initramfs=with_kernel(KERNEL, "file"),
                  append="crashkernel=384M memhp_default_state=online_movable sysrq_always_enabled")
     guest = boot.guest
     boot.suite("vmcore keep 64", LIMIT, plug=lambda: guest.plug(0, "128M", 0))
     start_address = re.search(r"(\w+)-\w+ : System RAM \(pci_ram\)", guest.output("cat /proc/iomem"))[1]
-    # One hart: those of the kernel that has crashed are not switched off.
+    # nr_cpus=1: the other harts of the crashed kernel are still running.
     guest.output('kexec crash /next/kernel /next/initramfs "$(sed s/crashkernel=384M/nr_cpus=1/ /proc/cmdline)"')
     guest.crash()
     left = guest.output("dmesg | grep -c 'not used as memory: this kernel dumps another one'")
@@ -59,7 +59,7 @@ def test_kexec(report, start, rox, call, arguments):
                  ports=1, initramfs=with_kernel(KERNEL, call), append=f"execmem.rox={rox} this")
     guest = boot.guest
     boot.suite("hotadd add 128", LIMIT, plug=lambda: guest.plug(0, "128M", 0))
-    # A module's text, a kprobe and programs are there when the kernel ends.
+    # A module's text, a kprobe and BPF programs are present when kexec starts.
     guest.output("insmod modules/execmem_target.ko")
     guest.output("echo p:probe execmem_target_answer > /sys/kernel/tracing/kprobe_events")
     guest.output("echo 1 > /sys/kernel/tracing/events/kprobes/probe/enable")

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""All modules of a configuration are loaded at once and unloaded, twice; nothing is left.
+"""All modules of a configuration are loaded at once and unloaded, twice. Nothing is left behind.
 
-distro has more than 150 modules, and is configured as a distribution's kernel, with the function tracer,
-BTF, security modules, hardening, signed modules, NUMA and CPU hotplug. debug has more than 60. In a
-kernel that is locked down, a module without a signature is refused, and kprobes and BPF programs work."""
+distro has more than 150 modules, and is configured like a distribution's kernel, with the function
+tracer, BTF, security modules, hardening, signed modules, NUMA and CPU hotplug. debug has more than 60
+modules. If the kernel is locked down, it refuses modules without a signature, while kprobes and BPF
+programs work."""
 
 import re
 import time
@@ -15,22 +16,22 @@ from lib import BUILD
 from guest.machine import KERNEL
 
 LIMIT = 600
-# Modules loaded before the kernel's log, which is not endless, is read
+# The number of modules to load before the kernel's log is read: its buffer is limited
 BATCH = 25
-# Names of functions to probe that nobody calls, and tests that are short
+# Parameters: probed functions that nobody calls, and short runs of tests
 PARAMETERS = {
     "kprobe_example": "symbol=sys_getppid",
     "kretprobe_example": "func=sys_getppid",
     "test_bpf": "test_suite=test_tail_calls",
     "test_vmalloc": "run_test_mask=1 test_loop_count=1",
 }
-# Those that are not tried on the kernel that looks for leaks: 6.1's test_hmm leaks its devices' names
+# Modules not loaded on the debug kernel, which looks for leaks: 6.1's test_hmm leaks the names of its devices
 LEAKING = {"test_hmm"}
-# Those that have no exit function in 6.1, and stay when they were loaded once
+# Modules without an exit function in 6.1: once loaded, they stay.
 PERMANENT = {"kvm"}
-# Those that do their work when they are loaded, and fail then so as not to stay
+# Modules that do their work in their init function, and then fail with this error so as not to stay
 NOT_LOADED = {"test_vmalloc": "Resource temporarily unavailable"}
-# What a module may add to, and what shows whether it has taken it away
+# Commands that list the things that a module may add, and must remove again
 LEFT = ["cat /proc/modules", "ls -1 /sys/module", "cat /proc/devices", "cat /proc/filesystems", "cat /proc/misc",
         "ls -1 /sys/class", "ls -1 /sys/bus", "ls -1 /sys/kernel/tracing/events", "cut -d ' ' -f 1 /proc/slabinfo",
         "grep '\\[[a-z]' /proc/kallsyms | grep -v '\\[bpf\\]' || true"]
@@ -38,7 +39,7 @@ TAINTED_BY_UNSIGNED = 1 << 13
 
 
 class Modules:
-    """The modules of a guest, as modprobe finds them."""
+    """The modules of a guest that modprobe can load."""
 
     def __init__(self, report, boot, but):
         self.report = report
@@ -50,11 +51,11 @@ class Modules:
             boot.guest.output(f"modprobe {name}")
 
     def loaded(self):
-        """Those that can be unloaded."""
+        """Returns the loaded modules that can be unloaded."""
         return sorted(set(self.boot.guest.output("cut -d ' ' -f 1 /proc/modules").split()) - PERMANENT)
 
     def load(self):
-        """Load all of them; returns what modprobe says of those that it could not load."""
+        """Loads all modules. Returns name -> modprobe's error for the modules that could not be loaded."""
         refused = {}
         for first in range(0, len(self.names), BATCH):
             commands = "; ".join(f"said=$(modprobe {name} {PARAMETERS.get(name, '')} 2>&1)"
@@ -67,7 +68,7 @@ class Modules:
         return refused
 
     def unload(self):
-        """Unload all, users first, until none can be; what is in use for a moment gets another chance."""
+        """Unloads all modules, users first. A module that is in use for a moment is tried again."""
         idle = 0
         while self.loaded() and idle < 10:
             gone = self.boot.guest.output("for module in $(awk '$3 == 0 { print $1 }' /proc/modules); do "
@@ -93,11 +94,12 @@ class Modules:
         self.report.check(not left, f"{which}: all are unloaded again", " ".join(left))
 
     def state(self):
-        """What is there, name by name."""
+        """Returns the output lines of the commands in LEFT."""
         return {command: sorted(self.boot.guest.output(command).splitlines()) for command in LEFT}
 
     def statistics(self):
-        """Live allocations and their bytes, asked for and used, by type; once workers have freed theirs."""
+        """Returns live allocations and their bytes, asked for and used, by type, when they are stable:
+        workers free memory later."""
         seen = None
         for _ in range(100):
             table = self.boot.guest.output("cat /sys/kernel/debug/execmem").split("\n\n")[0]
@@ -129,7 +131,7 @@ def test_all(report, start, config, rox, least):
                  append=f"rcupdate.rcu_expedited=1 execmem.rox={rox}")
     modules = Modules(report, boot, LEAKING if config == "debug" else set())
     report.check(len(modules.names) >= least, f"there are {len(modules.names)} modules, {least} or more")
-    # kprobes keeps the last page of its slots: here it is.
+    # kprobes keeps one page of slots: have it allocated before the state is recorded.
     boot.guest.output("insmod modules/kprobe_slots.ko; rmmod kprobe_slots")
     before, memory = modules.state(), modules.statistics()
     modules.round("first round")
@@ -148,7 +150,7 @@ def test_all(report, start, config, rox, least):
 
 @distro_only
 def test_lists(report):
-    """A module in a list that no configuration builds any more has to go from the list."""
+    """Each module in the lists above is still built by a configuration."""
     built = {path.stem.replace("-", "_") for config in ("distro", "debug")
              for path in (BUILD / f"guest/{config}/installed").rglob("*.ko")}
     unknown = (LEAKING | PERMANENT | set(NOT_LOADED) | set(PARAMETERS)) - built
@@ -157,10 +159,10 @@ def test_lists(report):
 
 @distro_only
 def test_lockdown(report, start):
-    """Where the kernel is locked down, a module needs a signature; kprobes and BPF programs work."""
+    """A locked-down kernel refuses modules without a signature. kprobes and BPF programs work."""
     boot = start("distro, 2 harts, lockdown=integrity", "modules-lockdown", harts=2, append="lockdown=integrity")
     guest = boot.guest
-    # The signature's end says that there is one.
+    # The last 28 bytes are the marker of a signature: without them the module counts as unsigned.
     guest.output("file=modules/execmem_target.ko; head -c $(($(stat -c %s $file) - 28)) $file > /tmp/unsigned.ko")
     status, lines = guest.run("insmod /tmp/unsigned.ko")
     report.check(status and "Operation not permitted" in " ".join(lines), "a module without a signature is refused",

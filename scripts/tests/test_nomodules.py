@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Without loadable modules and compressed instructions, kprobes and BPF still execute memory of their own.
+"""Without loadable modules and compressed instructions, kprobes and BPF still allocate executable memory.
 
 KUnit, placement, W^X, kprobes, JITed BPF programs and the memory of a BPF dispatcher. 6.1 has no BPF
 trampolines on RISC-V."""
@@ -7,7 +7,7 @@ trampolines on RISC-V."""
 import pytest
 
 from conftest import boot_guest
-# The test runs here, too, on this module's boot.
+# This test also runs here, with this module's boot.
 from test_users import test_boot_log    # noqa: F401
 
 
@@ -43,7 +43,7 @@ def test_dispatcher(boot):
 
 
 def test_probe_of_a_module(report, boot):
-    """A probe event that names a module would wait for it; here it must be refused."""
+    """A probe event that names a module normally waits for the module. Here it must be refused."""
     status, _ = boot.guest.run("echo 'p:waits execmem_target:execmem_target_answer'"
                                " > /sys/kernel/tracing/kprobe_events")
     left = boot.guest.output("cat /sys/kernel/tracing/kprobe_events")

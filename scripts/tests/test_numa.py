@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""On a machine with two nodes, the memory of the second comes and goes.
+"""On a machine with two nodes, memory of the second node is added and removed.
 
-It is the node's first memory, or more of it. With each memory policy in use, pages follow their process to
-it. When it goes, processes that used it or were bound to it go on elsewhere. It comes and goes thirty times
-while each hart allocates from it. Of a device that is gone all at once, a process whose page tables were
-there is killed."""
+It is the first memory of the node, or additional memory. Pages follow their process to the node with each
+memory policy. When the memory is removed, processes that used it or were bound to it continue elsewhere.
+It is added and removed thirty times while each hart allocates from it. When a device disappears without
+notice, the kernel kills a process whose page tables were in its memory."""
 
 import pytest
 
@@ -19,7 +19,7 @@ def needs_nodes():
 
 
 def nodes(*lines):
-    """Options for two nodes with these harts and memory, at a distance of 30."""
+    """Returns options for two nodes with these harts and memory, at a distance of 30."""
     numa = [f"node,nodeid={number},{line}" for number, line in enumerate(lines)] + ["dist,src=0,dst=1,val=30"]
     return [option for line in numa for option in ("-numa", line)]
 
@@ -29,12 +29,12 @@ def backend(name, size):
 
 
 def put_port_in_node_1(boot):
-    """Memory that is plugged behind the first port is of node 1 from here on."""
+    """Memory that is plugged behind the first port will belong to node 1."""
     boot.guest.output("for file in /sys/bus/pci/devices/*/pci_bus/0000:01/../../numa_node; do echo 1 > $file; done")
 
 
 def comes(start, title, name, numa):
-    """Memory that comes and goes; returns the boot and the devices for more of that."""
+    """Adds and removes memory. Returns the boot, and the devices for doing so again."""
     boot = start(f"Sv39, 2 harts, {title}", name, mmu="sv39", harts=2, ports=1, memory="768M", devices=numa)
     put_port_in_node_1(boot)
     devices = Devices(boot.guest, "128M")
@@ -55,8 +55,9 @@ def test_memory(start):
           backend("n0", "512M") + backend("n1", "256M") + nodes("cpus=0,memdev=n0", "cpus=1,memdev=n1"))
 
 
-# Node 1 has a hart, as QEMU's nodes all have, but the kernel does not use it. QEMU sends the interrupts of PCI
-# there: the port is polled. What is read where no device is any more is an error, not all ones.
+# Every node of QEMU has a hart, but with nr_cpus=2 the kernel does not use the hart of node 1. QEMU sends the
+# interrupts of PCI to this hart, so the port is polled. allow-unmapped-accesses=off: reading an address without
+# a device gives an error, not all ones.
 def test_lost_tables(start):
     boot = start("Sv39, 2 harts of node 0, a device of node 1 with page tables that is gone", "numa-lost", mmu="sv39",
                  harts=3, ports=1, append="nr_cpus=2 pciehp.pciehp_poll_mode=1 pciehp.pciehp_poll_time=1",

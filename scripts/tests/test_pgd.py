@@ -1,26 +1,26 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""In each paging mode, Sv57, Sv48 and Sv39: where the kernel and executable memory are mapped, and
-an older process on another hart reaches what is mapped later.
+"""Where the kernel and executable memory are mapped in each paging mode (Sv57, Sv48 and Sv39), and whether
+an older process on another hart reaches later mappings.
 
-The kernel image is mapped outside the linear map. The linear map consists of 2 MiB pages, over the image,
-too. The windows of modules and BPF, and what is loaded there, are within 2 GiB of all of the image.
-ioremap() maps with pages of 2 MiB, too.
+The kernel image is mapped outside the linear map. The linear map consists of 2 MiB pages, even where it
+maps the image. The windows of modules and BPF, and all that is loaded there, are within 2 GiB of the whole
+image. ioremap() uses 2 MiB pages, too.
 
-The process is older than a vmalloc mapping, a module and hot-added memory. What can fail depends on the
-mode: a PGD entry covers 1 GiB with Sv39, 512 GiB with Sv48 and 256 TiB with Sv57. Only with Sv39 does
-hot-added memory need a new one."""
+The process is older than a vmalloc mapping, a module and hot-added memory. The possible failures depend on
+the mode: a PGD entry covers 1 GiB with Sv39, 512 GiB with Sv48 and 256 TiB with Sv57. Only with Sv39 does
+hot-added memory need a new PGD entry."""
 
 import pytest
 
 from bench import pagetable
 
-# Of the "virt" machine: the configuration space of PCI, which the kernel maps with ioremap()
+# PCI configuration space of the "virt" machine, which the kernel maps with ioremap()
 ECAM = range(0x30000000, 0x40000000)
 
 
 @pytest.mark.parametrize("mode", ["sv57", "sv48", "sv39"])
 def test_pgd(report, start, mode):
-    # KFENCE maps its pool with small pages, and half of it not at all.
+    # kfence.sample_interval=0: KFENCE maps its pool with small pages, and half of the pool not at all.
     boot = start(f"{mode.capitalize()}, 4 harts, an older process", f"pgd-{mode}",
                  mmu=mode, ports=1, append="kfence.sample_interval=0")
     found = boot.guest.output("grep -m 1 mmu /proc/cpuinfo").split()[-1]

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The module loader: relocations of all types, and the cost of a large module.
 
-Relocations are those that toolchains emit for modules, with the values that the psABI gives. A relocation
-that cannot be applied is refused. Each function of a module of 20,000 takes as many instructions to load
-as one of 5,000."""
+The relocations are those that toolchains emit for modules, with values as the psABI defines them. A
+relocation that cannot be applied is refused. Loading a module of 20,000 functions takes as many
+instructions for each function as loading a module of 5,000."""
 
 import re
 
@@ -12,7 +12,7 @@ import pytest
 from guest.machine import KERNEL
 
 MACHINES = [(KERNEL, "execmem.rox=1"), (KERNEL, "execmem.rox=0"), ("rv32", "")]
-# A module of four times as many functions may take so many times as many instructions.
+# The limit for the cost of a module with four times as many functions
 PROPORTIONAL = 4.3
 
 
@@ -25,7 +25,7 @@ def test_relocs(start, config, append):
 
 @pytest.mark.parametrize("config, append", MACHINES)
 def test_proportional(report, start, config, append):
-    """Instructions, not time: under -icount a nanosecond of the guest's clock is one."""
+    """Compares instructions, not times: under -icount, one nanosecond of the guest's clock is one instruction."""
     boot = start(f"{config}, 1 hart, large modules, {append}", f"relocs-large-{config}-{append}", config=config,
                  harts=1, append=append, devices=["-icount", "shift=0,sleep=off"])
     text = boot.guest.output("bench functions 5000 20000", 300)

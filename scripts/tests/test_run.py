@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The tour of `make run`, as a script and on a terminal, with the stock QEMU and Sv57."""
+"""The tour of `make run`, as a script and on a terminal, with Debian's QEMU and Sv57."""
 
 import subprocess
 

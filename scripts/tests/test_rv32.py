@@ -1,17 +1,17 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""32-bit: modules, kprobes and BPF in the vmalloc space, and what happens when it is full.
+"""32-bit: modules, kprobes and BPF programs in the vmalloc space, and their errors when it is full.
 
-KUnit, placement and protection, what modules do, the cycles, and test_vmalloc. BPF programs fill the
-vmalloc space, which all users share: each refusal has the right errno, and all of the space is back after
-unloading. `make test-all` adds test_bpf; the 32-bit JIT of 6.1 refuses 183 of its 1,027 programs, with or
-without the series."""
+The tests are KUnit, placement and protection, features of modules, cycles, and test_vmalloc. BPF programs
+fill the vmalloc space, which all users share: each refused allocation has the right errno, and unloading
+frees all of the space. `make test-all` adds test_bpf. 6.1's 32-bit JIT refuses 183 of its 1,027 programs,
+with or without the series."""
 
 import re
 
 import pytest
 
-# What the JIT of 6.1 for 32-bit refuses to compile, with or without the series: the
-# names of test_bpf's cases, how many there are, and why.
+# Programs that 6.1's 32-bit JIT refuses to compile, with or without the series: a pattern for the
+# names of test_bpf's cases, the number of cases, and the reason
 NOT_COMPILED = [
     (r"ALU64_(IMM_|REG_)?(DIV|MOD)|INT: ALU MIX", 29, "it cannot divide 64-bit numbers"),
     (r"BPF_ATOMIC|Atomic_BPF_|ATOMIC_|STX_XADD_DW", 140, "its only atomic operation is the 32-bit addition"),
@@ -23,7 +23,7 @@ COMPILED = 844
 
 
 def test_users(report, start):
-    """KUnit, placement and protection, what modules do."""
+    """KUnit, placement and protection, features of modules."""
     boot = start("32-bit, 4 harts, KUnit on", "rv32-users", config="rv32", append="kunit.enable=1")
     report.check("Checked W+X mappings: passed, no W+X pages found" in boot.guest.boot_lines,
                  "DEBUG_WX finds no page writable and executable")
@@ -40,7 +40,7 @@ def test_cycles(start):
 
 
 def test_full(start):
-    """1 GiB of memory, so that the 512 MiB of addresses end first."""
+    """The guest has 1 GiB of memory, so that the 512 MiB of addresses are used up first."""
     boot = start("32-bit, 2 harts, the vmalloc space is filled", "rv32-full", config="rv32", harts=2,
                  memory="1G")
     boot.suite("full", 300)
@@ -48,12 +48,12 @@ def test_full(start):
 
 @pytest.mark.test_all
 def test_bpf(report, start):
-    """lib/test_bpf.c: what the JIT compiles gives the right results."""
+    """Runs lib/test_bpf.c: programs that the JIT compiles give the right results."""
     boot = start("32-bit, 1 hart, test_bpf", "rv32-test_bpf", config="rv32", harts=1)
     boot.guest.run("show insert modules/test_bpf.ko test_suite=test_bpf", 900)
     failed, name, summary = [], "", None
     for line in boot.guest.kernel_log():
-        # The JIT's own messages come between a case's name and its result.
+        # The JIT may print messages between a case's name and its result.
         if case := re.match(r"test_bpf: #\d+ (.*)", line):
             name = case[1]
         if result := re.search(r"FAIL\b.*", line):
@@ -76,9 +76,9 @@ def test_bpf(report, start):
 
 
 def test_vmalloc(report, start):
-    """lib/test_vmalloc.c; its init fails on purpose, so as not to stay loaded."""
-    # Its full_fit_alloc_test takes 268 MiB of addresses for each worker with two
-    # harts, 402 MiB with four.
+    """Runs lib/test_vmalloc.c. Its init function fails on purpose, so that the module does not stay loaded."""
+    # full_fit_alloc_test takes 268 MiB of addresses for each worker with two harts, and
+    # 402 MiB with four.
     boot = start("32-bit, 2 harts, test_vmalloc", "rv32-test_vmalloc", config="rv32", harts=2)
     report.skip("test_vmalloc: align_shift_alloc_test", "it asks for alignments up to 2^31")
     boot.guest.run("show insert modules/test_vmalloc.ko 'run_test_mask=959 test_loop_count=200"

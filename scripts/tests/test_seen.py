@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Statistics, tracepoints, and the program that shows them: tools/vm/execmem.
+"""Statistics and tracepoints of executable memory, and the program tools/vm/execmem, which shows them.
 
-They count exactly what is loaded and unloaded, refused allocations included. The program draws the
-statistics, follows the tracepoints without disturbing others who use them, and leaves the terminal as it
-was. When memory is short, the block of the cache that nobody uses is freed."""
+The statistics count exactly what is loaded and unloaded, and refused allocations. The program draws
+the statistics, follows the tracepoints without disturbing their other users, and restores the
+terminal. When memory is short, the kernel frees an unused block of the cache."""
 
 import re
 import time
@@ -15,12 +15,12 @@ from conftest import boot_guest
 
 TABLE = "/sys/kernel/debug/execmem"
 TRACING = "/sys/kernel/tracing"
-# The letters of tools/vm/execmem
+# The letters that tools/vm/execmem draws for the types
 TYPES = {"m": "module-text", "d": "module-data", "k": "kprobes", "f": "ftrace", "b": "bpf"}
 
 
-# Stopping a machine of one hart takes no time, and filling a page with slots stops
-# it thousands of times.
+# One hart: filling a page with slots stops the machine thousands of times, and stopping a machine of
+# one hart takes no time.
 @pytest.fixture(scope="module")
 def boot(request):
     return boot_guest(request, "1 hart, statistics and tracepoints, execmem.rox=0", "statistics", harts=1,
@@ -28,24 +28,24 @@ def boot(request):
 
 
 def cache_blocks(table):
-    """How many blocks the cache has, and how many of them are of 4 KiB pages."""
+    """Returns the number of blocks of the cache, and the number of blocks that consist of 4 KiB pages."""
     return tuple(map(int, table.split("\n\n")[2].splitlines()[1].split()[:2]))
 
 
 def more_than_tail(guest):
-    """How many programs of at least 64 bytes have no room in what the kernel's text leaves of its last page."""
+    """Returns a number of programs, of at least 64 bytes each, that do not fit in the kernel text's last page."""
     free = int(guest.output(f"cat {TABLE}").split("\n\n")[2].splitlines()[1].split()[3])
     return free // 64 + 1000
 
 
 def load_target(guest):
-    """Load the module, and wait for the worker that frees its init sections."""
+    """Loads the module, and waits for the worker that frees the module's init sections."""
     guest.output("insmod modules/execmem_target.ko; "
                  f"until grep -q '^module-text  *1 ' {TABLE}; do sleep 0.1; done")
 
 
 def pages_in_debugfs(text, areas):
-    """What the kernel's files say: the pages of each type in each window."""
+    """Returns the pages of each type in each window, as the kernel's debugfs files list them."""
     windows = {}
     for line in text.split("\n\n")[1].splitlines()[1:]:
         low, high = (int(address, 16) for address in line.split()[0].split("-"))
@@ -58,7 +58,7 @@ def pages_in_debugfs(text, areas):
 
 
 def pages_drawn(text):
-    """The same, counted in the tool's pictures, in which a cell must be a page."""
+    """Returns the same, counted in the pictures of the program. One cell must be one page."""
     windows = {}
     for window in text.split("\n\n")[1:-1]:
         title, *lines = window.splitlines()
@@ -76,7 +76,7 @@ def test_tool_shows(report, boot):
     guest = boot.guest
     report.say(" execmem")
     load_target(guest)
-    # Behind the function tracer's call, in place of which a probe has no slot
+    # Not the first instruction: it is the function tracer's call, and a probe of it has no slot
     guest.output(f"echo p:seen do_sys_openat2+8 > {TRACING}/kprobe_events")
     widths = {"execmem": 80, "COLUMNS=200 execmem": 200, "COLUMNS=1 execmem | cat": 40}
     commands = "; echo ==; ".join([f"cat {TABLE}", f"cat {TABLE}_areas", *widths])
@@ -87,7 +87,7 @@ def test_tool_shows(report, boot):
                  "a module, a kprobe and BPF programs are there to be shown")
     for (name, most), text in zip(widths.items(), shown):
         text = re.sub(r"\x1b\[[0-9;]*m", "", text)
-        # But for the letter in front
+        # [2:] skips the letter of the type
         report.check([line[2:].split() for line in text.split("\n\n")[0].splitlines()] ==
                      [line.split() for line in table.split("\n\n")[0].splitlines()],
                      f"{name}: the table is the kernel's")
@@ -105,7 +105,7 @@ def test_tool_shows(report, boot):
 
 
 def test_tool_scales(report, boot):
-    """A window that is too full for a page a cell, and one of 32 bits, from files made up."""
+    """Draws invented files: a window with too many pages for one cell each, and a 32-bit window."""
     guest = boot.guest
     table = ["type live asked used peak failed blocks", "total 1 2 3 4 5 6", "", "window",
              "0xc0000000-0xc0005000 20480  kprobes later",
@@ -132,7 +132,7 @@ def test_tool_scales(report, boot):
     cells = re.findall(r"^0x\w{16}  (\S+)$", large, re.M)
     report.check(large.splitlines()[1] == "4.6 MiB in 1200 areas, largest hole 118 MiB, 0% of the free outside it",
                  "holes between areas are what their guard pages leave", large.splitlines()[1])
-    # Two areas and their guard pages fill a cell, half of which was asked for
+    # Two areas and their guard pages fill a cell: half of the cell was asked for.
     report.check(large.splitlines()[3].endswith(", below 16 KiB") and 8 < len(cells) < 16 and
                  "".join(cells).rstrip(".") == 600 * "B" and large.endswith("\n  ... 118 MiB free"),
                  "1,200 areas in lines that fit, at a smaller scale", large)
@@ -145,7 +145,7 @@ def test_tool_traces(report, boot):
                  f"grep -q 1 {TRACING}/instances/*/events/execmem/enable 2> /dev/null; do sleep 0.1; done")
     load_target(guest)
     text = int(guest.output("cat /sys/module/execmem_target/sections/.text"), 16)
-    # The last event may be a worker's
+    # A worker may cause the last event: wait for it.
     guest.output("rmmod execmem_target; i=0; while [ $(wc -l < /tmp/traced) -lt 7 ] && [ $i -lt 100 ]; "
                  "do i=$((i + 1)); sleep 0.1; done; kill -INT $!; wait $!")
     head, *events = guest.output("cat /tmp/traced").splitlines()
@@ -202,7 +202,7 @@ def test_stats(boot):
 
 
 def test_cache(report, start):
-    """The same of what is in the cache, whose pieces are too small to be drawn one by one."""
+    """The same statistics for pieces in the cache, which are too small to be drawn one by one."""
     boot = start("1 hart, statistics of the cache", "statistics-cache", harts=1,
                  append="rcupdate.rcu_expedited=1")
     boot.suite("stats", 300)
@@ -212,7 +212,7 @@ def test_cache(report, start):
                  [line.split() for line in shown[-2].splitlines()],
                  "execmem shows what the cache has", str(shown[-2:]))
 
-    # A worker frees the block.
+    # Trace allocations of large pages.
     event = f"{TRACING}/events/kmem/mm_page_alloc"
     boot.guest.output(f"echo order==9 > {event}/filter; echo > {TRACING}/trace; echo 1 > {event}/enable")
     boot.guest.output(f"bench bpf {more_than_tail(boot.guest)} 16", 300)
@@ -220,7 +220,7 @@ def test_cache(report, start):
     report.check(pages and all("__GFP_NORETRY" in page for page in pages),
                  "no process is killed for the large page of a block", str(pages))
     report.check(cache_blocks(boot.guest.output(f"cat {TABLE}")) == (1, 0), "a block stays that nobody uses")
-    # The last programs may not be free yet.
+    # The last programs may not be free yet: try again.
     for _ in range(100):
         boot.guest.output("echo 2 > /proc/sys/vm/drop_caches")
         blocks = cache_blocks(boot.guest.output(f"cat {TABLE}"))
@@ -231,8 +231,8 @@ def test_cache(report, start):
 
 
 def test_fences(report, start):
-    """What harts are asked to do for others, by way of the firmware, when programs come and go."""
-    # KFENCE flushes TLBs when it hides or shows a page.
+    """Counts the remote fences that the kernel asks of the firmware when programs are loaded and unloaded."""
+    # kfence.sample_interval=0: KFENCE flushes TLBs when it hides or shows a page.
     boot = start("4 harts, remote fences of 500 programs", "fences", append="kfence.sample_interval=0")
     calls = ["sbi_remote_fence_i", "sbi_remote_sfence_vma"]
     for call in calls:
@@ -242,12 +242,12 @@ def test_fences(report, start):
     def count():
         return dict(re.findall(r"(\w+) +(\d+) +\d+", boot.guest.output(f"cat {TRACING}/kprobe_profile")))
 
-    # What a program needs when it is run for the first time is not counted.
+    # Warm up: do not count what the program needs in its first run.
     boot.guest.run("bench bpf 10 16", 60)
     before = count()
     boot.guest.run("bench bpf 500 16", 120)
     after = count()
-    # One more is loaded beforehand. What is freed lazily may end in a flush once in a while.
+    # bench loads one more program beforehand. Lazy freeing may flush now and then.
     fences, flushes = (int(after[call]) - int(before[call]) for call in calls)
     report.check(1001 <= fences <= 1026, "each load and unload synchronizes instruction caches once", str(fences))
     report.check(flushes <= 25, "hardly any TLB is flushed", str(flushes))

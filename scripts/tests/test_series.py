@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""scripts/series/series: tree and refresh are inverse, and neither loses anything.
+"""scripts/series/series: tree and refresh are inverse to each other, and neither loses anything.
 
-All but the last test use a kernel of three files, so that they take no time."""
+All tests but the last use a kernel of three files, so that they take no time."""
 
 import json
 import os
@@ -30,7 +30,7 @@ def git(repo, *args):
     return done.stdout.strip()
 
 
-# What scripts/kernel/objects.py asks of kbuild
+# The part of kbuild that scripts/kernel/objects.py uses
 KBUILD = """
 allnoconfig:
 \t@mkdir -p $(O) && cp $(KCONFIG_ALLCONFIG) $(O)/.config
@@ -41,7 +41,7 @@ kernel/%.o:
 
 
 def make_kernel(path, version="6.1.7", lines=60):
-    """A directory that passes for Debian's kernel source."""
+    """Makes a directory that looks like Debian's kernel source."""
     path.mkdir()
     (path / ".gitignore").write_text("*.o\n.*\n\n#\n# Debian packaging: ignore\n#\n/*\n!/debian/\n")
     numbers = dict(zip(("VERSION", "PATCHLEVEL", "SUBLEVEL"), version.split(".")))
@@ -56,7 +56,7 @@ def make_kernel(path, version="6.1.7", lines=60):
 
 
 def make_repository(kernel, path):
-    """The same kernel as a git repository, without what Debian adds to .gitignore."""
+    """Makes a git repository of the same kernel, without Debian's lines in .gitignore."""
     shutil.copytree(kernel, path)
     (path / ".gitignore").write_text("*.o\n.*\n\n")
     git(path, "init", "--quiet")
@@ -66,7 +66,7 @@ def make_repository(kernel, path):
 
 
 class Project:
-    """A copy of the scripts with a series of its own."""
+    """A copy of the scripts, with its own series."""
 
     def __init__(self, top, kernel):
         self.top, self.kernel, self.linux = top, kernel, top / "build/linux"
@@ -88,7 +88,7 @@ class Project:
         return done
 
     def refused(self, command, **env):
-        """The one line that says what is wrong."""
+        """Runs a command that must fail, and returns its one line of error."""
         done = self.series(command, **env)
         assert done.returncode != 0
         lines = [line for line in done.stderr.splitlines() if line.startswith("series: ")]
@@ -96,7 +96,7 @@ class Project:
         return lines[0]
 
     def files(self):
-        """What of the repository the two directions may change: content and mode."""
+        """Returns all files that tree and refresh may change in the repository: content and mode."""
         return {str(path.relative_to(self.top)): (path.read_bytes(), path.stat().st_mode)
                 for path in sorted(self.top.rglob("*"))
                 if path.is_file() and path.relative_to(self.top).parts[0] not in ("build", "scripts")}
@@ -116,7 +116,7 @@ class Project:
         return git(self.linux, "log", "--format=%T %an <%ae>%n%B", "series")
 
     def check_inverse(self):
-        """What refresh has written gives the same commits, and these give the same files."""
+        """Checks that tree makes the same commits from refresh's files, and refresh the same files from them."""
         files, history = self.files(), self.history()
         shutil.rmtree(self.top / "build")
         self.ok("tree")
@@ -135,7 +135,7 @@ two/first.patch mm/first.c
 
 @pytest.fixture
 def project(tmp_path):
-    """A project whose series adds, edits and removes, in two topics, written by refresh."""
+    """A project whose series adds, edits and removes files in two topics. refresh wrote its series."""
     kernel = make_kernel(tmp_path / "kernel")
     project = Project(tmp_path / "top", kernel)
     (project.top / "mm").mkdir()
@@ -193,14 +193,14 @@ def test_topics_stay(project):
 
 
 def topics(project):
-    """The topic of each commit, by its subject."""
+    """Returns the topic of each commit, by the commit's subject."""
     lines = (project.top / "patches/series").read_text().splitlines()
     names = [Path(line.split()[0]) for line in lines if ".patch" in line]
     return {name.name: str(name.parent) for name in names}
 
 
 def test_new_and_moved_commits_belong_where_they_are(project):
-    """A commit that is put among those of another topic is of that topic; those around it stay."""
+    """A commit that moves between commits of another topic belongs to that topic. The others keep theirs."""
     project.commit("kernel: new", {"mm/third.c": "int third;\n"})
     third, quoted, change, first, zero = git(project.linux, "rev-list", "series", "^base").split()
     git(project.linux, "reset", "--quiet", "--hard", "base")
@@ -271,7 +271,7 @@ LINES = "".join(f"int line_{n};\n" for n in range(40))
 
 
 def grow(project):
-    """A new file that two later commits change, one of which makes it executable."""
+    """Adds a file that two later commits change. One of them makes it executable."""
     project.commit("mm: add a file", {"mm/third.c": LINES})
     once = LINES.replace("line_10;", "line_10, ten;")
     project.commit("mm: change it", {"mm/third.c": once, "kernel/fork.c": "int fork;\n"})
@@ -319,7 +319,7 @@ def test_refresh_refuses_to_remove_a_new_file(project):
 
 @pytest.mark.parametrize("seed", [random.randrange(1 << 32) for _ in range(3)])
 def test_random_histories(project, seed):
-    """Refresh, then tree, gives the same commits whatever they add and change; and nothing is left to write."""
+    """Refresh, then tree, gives the same commits for random changes. A second refresh writes nothing."""
     print(f"seed {seed}")
     choose = random.Random(seed)
     there = {"kernel/fork.c": (project.linux / "kernel/fork.c").read_text().splitlines()}
@@ -329,7 +329,7 @@ def test_random_histories(project, seed):
             lines = there[path]
             for _ in range(choose.randint(1, 4)):
                 where = choose.randrange(len(lines) + 1)
-                # Lines that are the same everywhere are what a hunk could be misplaced by.
+                # Identical lines in many places could cause a hunk to apply in the wrong place.
                 new = choose.choices(["int same;", f"int new_{number};"], k=choose.randint(0, 3))
                 lines[where:where + choose.randint(0, 3)] = new
             changed[path] = lines
@@ -399,7 +399,7 @@ def test_changed_context_is_reported_and_refreshed(project):
 
 
 def test_series_can_be_rebased_after_a_failing_hunk(project):
-    """The way that CONTRIBUTING.md gives to move to a newer kernel."""
+    """Follows the steps of CONTRIBUTING.md for moving to a newer kernel."""
     fork = project.kernel / "kernel/fork.c"
     fork.write_text(fork.read_text().replace("line_40;", "fortieth;"))
     project.refused("tree")
@@ -449,7 +449,7 @@ def test_base_from_tarball_and_git_give_the_same_tree(project, tmp_path):
     for project.kernel in (tarball, make_repository(project.kernel, tmp_path / "repository")):
         shutil.rmtree(project.top / "build")
         project.ok("tree")
-        # Only the paragraph of the base that names its source differs.
+        # Only the paragraph of the base commit that names the source differs.
         assert project.history().partition("Linux 6.1.7")[0] == history.partition("Linux 6.1.7")[0]
 
 
@@ -477,7 +477,7 @@ def test_patch_that_adds_a_file_is_refused(project):
 
 
 def exported(project):
-    """The mails of each topic, its cover letter first."""
+    """Returns the mails of each topic, the cover letter first."""
     return [sorted(path for path in topic.iterdir()) for topic in sorted((project.top / "build/series").iterdir())]
 
 
@@ -501,7 +501,7 @@ def test_export_applies_with_git_am(project, tmp_path):
 
 
 def test_export_of_a_topic(project, tmp_path):
-    """A topic comes with what it needs, and with nothing else."""
+    """The export of a topic contains the topics that it needs, and no others."""
     series = project.top / "patches/series"
     (project.top / "patches/three").mkdir()
     (project.top / "patches/three/x.patch").write_text("From: A <a@example.org>\nSubject: x\n\n---\n\n")
@@ -519,7 +519,7 @@ def test_export_of_a_topic(project, tmp_path):
 
 
 def test_export_without_a_topic_that_changes_a_new_file(project, tmp_path):
-    """A topic has the form that a new file enters with, and not what a topic that is left out makes of it."""
+    """The export has the first form of a new file, without the changes of a topic that is left out."""
     series = project.top / "patches/series"
     (project.top / "patches/three").mkdir()
     (project.top / "patches/three/x.patch").write_text("From: A <a@example.org>\nSubject: x\n\n---\n\n")
@@ -537,7 +537,7 @@ def test_export_without_a_topic_that_changes_a_new_file(project, tmp_path):
 
 
 def test_export_onto_a_tree_with_local_commits(project, tmp_path):
-    """What `make series LINUX=/path` does: the user's commits stay below the series."""
+    """With `make series LINUX=/path`, the user's own commits stay below the series."""
     mine = make_repository(project.kernel, tmp_path / "mine")
     fork = (mine / "kernel/fork.c").read_text()
     (mine / "kernel/local.c").write_text("int local;\n")
@@ -564,7 +564,7 @@ def test_a_local_commit_in_the_way_is_told_apart(project, tmp_path):
     said = project.refused("tree")
     assert "two/kernel-change-two-places.patch" in said and "hunk 2 of kernel/fork.c" in said
     assert git(mine, "status", "--porcelain") == ""
-    # The other way to be in the way
+    # Another conflict: the user's tree has a file that the series adds
     git(mine, "reset", "--hard", "--quiet", "HEAD~1")
     (mine / "mm").mkdir()
     (mine / "mm/second.c").write_text("int ours;\n")
@@ -574,8 +574,8 @@ def test_a_local_commit_in_the_way_is_told_apart(project, tmp_path):
 
 
 def test_drift(project, tmp_path):
-    """Clean, offset, fuzz, conflict and what does not compile are told apart, on versions that
-    build/linux knows already, as if they had been fetched; and the mails say where all is well."""
+    """drift tells apart clean, offset, fuzz, conflict and failing compilation. The versions are in
+    build/linux already, as if fetched. The mails name the versions on which all is well."""
     fork = (project.kernel / "kernel/fork.c").read_text()
     versions = {"6.1.1-1": fork, "6.1.2-3": "int above;\n" * 7 + fork,
                 "6.1.3-1": fork.replace("line_42;", "forty_second;"), "6.1.4-1": fork + "int fork(;\n",
@@ -618,7 +618,7 @@ def test_drift(project, tmp_path):
     assert "Base: Linux 6.1.7\nApplies and compiles on: 6.1.1-1, 6.1.3-1 (with fuzz)\n" in cover
     assert "\n---\nBase: Linux 6.1.7\nApplies and compiles on: 6.1.1-1, 6.1.3-1 (with fuzz)\n" in moved
     assert "\n---\nBase: Linux 6.1.7\nApplies and compiles on: 6.1.1-1, 6.1.3-1\n" in fine
-    # What was tried was another series.
+    # Now the series is another one than the series that drift tried.
     (project.top / "mm/second.c").write_text("int changed;\n")
     project.ok("tree")
     for mail in mails():
@@ -627,7 +627,7 @@ def test_drift(project, tmp_path):
 
 @pytest.mark.parametrize("place", ["top", "linux/top", "base/top", "linked"])
 def test_warnings_are_the_same_in_another_tree(tmp_path, place):
-    """As the compiler and ccache name the files, wherever the clone is, and if build is a link."""
+    """Warnings compare equal wherever the clone is, even if build is a link, and with ccache's file names."""
     elsewhere, top = tmp_path / "elsewhere", tmp_path / place
     top.mkdir(parents=True)
     if place == "linked":
@@ -644,8 +644,8 @@ def test_warnings_are_the_same_in_another_tree(tmp_path, place):
 
 
 def test_real_series(tmp_path):
-    """Tree and refresh of this repository's series change nothing in it; a patch
-    that the base at hand needs fuzz for may be rewritten."""
+    """Tree and refresh of this repository's series change nothing in it. Only patches that need fuzz
+    for the base at hand may be rewritten."""
     top = tmp_path / "top"
     listed = [word for line in (REPOSITORY / "patches/series").read_text().splitlines()
               if not line.startswith("#") for word in line.split()[1:]]
@@ -654,7 +654,7 @@ def test_real_series(tmp_path):
     for path in listed:
         (top / path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(REPOSITORY / path, top / path)
-    # A sparse clone of the base: its objects are shared, few files are written.
+    # A sparse clone of the base: it shares the objects, and writes few files.
     linux, real = top / "build/linux", REPOSITORY / "build/linux"
     base = git(real, "rev-list", "--max-parents=0", "HEAD")
     git(tmp_path, "clone", "--quiet", "--shared", "--sparse", "--no-checkout", real, linux)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Eight processes load and unload modules, kprobes and BPF programs at random; the statistics are as before.
+"""Eight processes load and unload modules, kprobes and BPF programs at random. The statistics do not change.
 
-A minute in `make test`. `make soak` takes half an hour on each of two kernels, then adds and removes memory
-on the kernel that watches, for a sixth of that time with Sv39 and with Sv57, while others use the memory."""
+In `make test` this takes a minute. `make soak` takes half an hour on each of two kernels. Then the debug
+kernel adds and removes memory that others use, with Sv39 and with Sv57, a sixth of that time each."""
 
 import os
 
@@ -10,7 +10,7 @@ import pytest
 
 from guest.machine import KERNEL
 
-# `make soak` says how long, and has it on the kernel that watches, too.
+# `make soak` sets the time in seconds, and adds the debug kernel.
 SECONDS = int(os.environ.get("SOAK", 60))
 CONFIGS = [KERNEL, "debug"] if "SOAK" in os.environ else [KERNEL]
 
@@ -22,7 +22,7 @@ def test_soak(start, config):
     boot.suite(f"soak {SECONDS}", SECONDS + 300)
 
 
-# Memory comes and goes while all else goes on, on the kernel that watches.
+# On the debug kernel, memory is added and removed during other work.
 if "SOAK" in os.environ:
     @pytest.mark.parametrize("mode", ["sv39", "sv57"])
     def test_races(start, mode):

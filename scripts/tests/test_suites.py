@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The kernel's own suites of what the series touches still pass: test_bpf.ko, test_vmalloc.ko and the
-kprobe cases of ftracetest. The kprobes KUnit suite runs in test_users.py."""
+"""The kernel's own tests of code that the series touches still pass: test_bpf.ko, test_vmalloc.ko and
+the kprobe cases of ftracetest. The kprobes KUnit suite runs in test_users.py."""
 
 import re
 
@@ -9,14 +9,14 @@ import pytest
 from conftest import with_modules
 from guest.machine import KERNEL
 
-# ftracetest cases that cannot run here, and why.
+# ftracetest cases that cannot run here, with the reason
 NOT_HERE = {
     "kprobe_args_string.tc": "it has no register names for riscv",
     "kprobe_args_syntax.tc": "it has no register names for riscv",
     "kprobe_non_uniq_symbol.tc": "the kernel has no two functions of the name it wants",
     "probepoint.tc": "it probes an instruction that 6.1 on riscv refuses, unpatched too",
 }
-# ... and on the lean kernel
+# Additional cases that cannot run on the lean kernel
 NOT_LEAN = {
     "kprobe_ftrace.tc": "the function tracer is off",
     "kprobe_module.tc": "the module that it probes is not built",
@@ -26,23 +26,23 @@ NOT_LEAN = {
 
 @pytest.mark.parametrize("rox", [1, pytest.param(0, marks=pytest.mark.test_all)])
 def test_bpf(start, rox):
-    """lib/test_bpf.c, all of its groups."""
-    # One hart: it loads a hundred thousand programs one after the other.
+    """Runs all groups of lib/test_bpf.c."""
+    # One hart is enough: test_bpf loads a hundred thousand programs one after the other.
     boot = start(f"1 hart, test_bpf, execmem.rox={rox}", f"test_bpf-{rox}", harts=1,
                  append=f"execmem.rox={rox}")
     boot.test_bpf()
 
 
 def test_vmalloc(report, start):
-    """lib/test_vmalloc.c; its init fails on purpose, so as not to stay loaded."""
-    # Its two workers take their tests in a random order. Where both come to a large one at the
-    # same time, 512 MiB are too few: the kernel kills processes for memory.
+    """Runs lib/test_vmalloc.c. Its init function fails on purpose, so that the module does not stay loaded."""
+    # Two workers run the tests in random order. If both run a large test at the same time, 512 MiB
+    # are not enough, and the kernel kills processes.
     boot = start("4 harts, test_vmalloc", "test_vmalloc", memory="2G")
     report.skip("test_vmalloc: align_shift_alloc_test", "it asks for alignments up to 2^63")
     boot.guest.run("insmod modules/test_vmalloc.ko run_test_mask=959 test_loop_count=200 nr_threads=2", 300)
     found = re.findall(r"Summary: (\w+) passed: (\d+) failed: (\d+)",
                        "\n".join(boot.guest.kernel_log()))
-    # BusyBox's insmod tries a second system call when the first one fails.
+    # 2 times: when the first system call fails, BusyBox's insmod tries a second one.
     report.check(len(found) == 2 * 2 * 9, "test_vmalloc ran 9 tests on 2 workers, twice",
                  f"{len(found)} results")
     for name, passed, failed in found:
@@ -51,7 +51,7 @@ def test_vmalloc(report, start):
 
 @pytest.mark.parametrize("rox", [1, pytest.param(0, marks=pytest.mark.test_all)])
 def test_ftracetest(report, start, rox):
-    """The kprobe cases of tools/testing/selftests/ftrace."""
+    """Runs the kprobe cases of tools/testing/selftests/ftrace."""
     boot = start(f"2 harts, ftracetest, execmem.rox={rox}", f"ftracetest-{rox}", harts=2,
                  initramfs=with_modules(KERNEL), append=f"execmem.rox={rox}")
     not_here = NOT_HERE | ({} if KERNEL == "distro" else NOT_LEAN)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The writer of kernel text calls nothing that the tracer may patch or a kprobe may be on."""
+"""The function that writes kernel text calls no code that could be traced or probed."""
 
 import re
 import subprocess
@@ -13,19 +13,19 @@ OBJECT = "arch/riscv/mm/text_alias.o"
 
 
 def outside_calls(path, cross):
-    """The instructions of .noinstr.text that leave the function there, but for its end; and its fence.i."""
+    """Returns the instructions in .noinstr.text that leave it, other than returns, and the number of fence.i."""
     dump = subprocess.run([f"{cross}objdump", "-dr", "-j", ".noinstr.text", "--no-show-raw-insn", path],
                           capture_output=True, text=True, check=True).stdout
     assert re.search(r"<text_alias_write_pages>:", dump)
     lines = [line.split() for line in dump.splitlines() if re.match(r"\s+[0-9a-f]+:\s", line)]
     calls = [" ".join(line[1:]) for line in lines
              if re.fullmatch(r"jalr?|jr|call|tail|ecall|ebreak|R_RISCV_CALL.*|R_RISCV_JAL", line[1])]
-    # A jump within the function has a relocation, too: to a local label.
+    # A jump within the function also has a relocation, to a local label.
     return ([call for call in calls if not re.fullmatch(r"R_RISCV_JAL \.L\d+", call)],
             sum(line[1] == "fence.i" for line in lines))
 
 
-# The 64-bit kernels that `make test` and `make test-all` build
+# All 64-bit kernels that `make test` and `make test-all` build
 @pytest.mark.parametrize("config", [
     *sorted({"rv64", KERNEL}), "debug", "nomodules", pytest.param("up", marks=pytest.mark.test_all),
     *[pytest.param("distro-lockdep", marks=pytest.mark.test_all)] * (KERNEL == "distro")])

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""With the function tracer or the graph tracer on, text comes and goes as without.
+"""The function tracer and the graph tracer do not disturb the loading and unloading of text.
 
-Modules with traced functions come and go, probes are hit, and a hart goes offline and comes back. A uprobe
-in a program is hit."""
+Modules with traced functions are loaded and unloaded, probes are hit, and a hart goes offline and online. A
+uprobe in a program is hit."""
 
 import struct
 
@@ -17,14 +17,14 @@ TRACING = "/sys/kernel/tracing"
 
 
 def run_traced(report, boot, tracer, programs):
-    """Run the program features and these under a tracer. Few functions are traced: to switch one on
-    stops the machine."""
+    """Runs the program features and the given programs under a tracer. Few functions are traced,
+    because each function that is switched on stops the machine."""
     guest = boot.guest
-    # Functions of the kernel that the programs below call, and those of a module that is not there yet
+    # Kernel functions that the programs call, and the functions of a module that is not loaded yet
     for functions in "execmem_alloc", "execmem_free", "__sys_bpf", "sys_getppid", "*:mod:module_features":
         guest.output(f"echo '{functions}' >> {TRACING}/set_ftrace_filter")
     guest.output(f"echo {tracer} > {TRACING}/current_tracer")
-    # A choice that waits for a module is used up with it, and the names of its functions go with it.
+    # A filter for a future module works only once: its functions' names are gone when the module is unloaded.
     guest.output("insmod modules/module_features.ko")
     for function in "execmem_alloc", "execmem_free", "module_features_init":
         report.check(guest.output(f"grep -m 1 -w {function} {TRACING}/trace || true"), f"{function}() is traced")
@@ -51,7 +51,7 @@ def test_tracer(report, start, tracer, rox):
 
 
 def entry_offset(guest, program):
-    """Where in a program's file the instruction is with which it starts."""
+    """Returns the offset of a program's first instruction in its file."""
     data = bytes.fromhex("".join(guest.output(f"od -An -v -t x1 -N 4096 {program}").split()))
     entry, headers = struct.unpack_from("<QQ", data, 24)
     size, count = struct.unpack_from("<HH", data, 54)

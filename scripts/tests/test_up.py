@@ -5,7 +5,7 @@ import pytest
 
 from conftest import boot_guest
 from test_tracing import run_traced
-# The tests run here, too, on this module's boot.
+# These tests also run here, with this module's boot.
 from test_users import (    # noqa: F401
     LIMIT, test_boot_log, test_features, test_kunit, test_placement, test_probes, test_programs, test_wx)
 

@@ -1,25 +1,24 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The users of executable memory, with the ROX cache and with execmem.rox=0.
 
-- KUnit: ranges, inheritance, fallback, alignment, exhaustion, tables that must be refused, and what
-  execmem_free() must not free.
+- KUnit: ranges, inheritance, fallback, alignment, exhaustion, tables that must be refused, and pointers
+  that execmem_free() must refuse.
 - Placement and protection of module text and data, kprobe slots and BPF images, read from the kernel's
   page-table dump.
-- W^X: dump after dump, while modules, kprobes and programs come and go, no page of the kernel is
-  writable and executable. Memory of the cache is not writable through the direct map either.
+- W^X: while modules, kprobes and programs are loaded and unloaded, no kernel page is writable and
+  executable in any of many dumps. Memory of the cache is not writable through the direct map either.
 - Modules: static keys, locks, static calls, per-CPU data, exception tables, warnings, a tracepoint with
-  a BPF program on it, exports, and instructions that the kernel replaces because the CPU has Svpbmt,
-  in init text and afterwards.
+  a BPF program on it, exports, and alternatives for a CPU with Svpbmt, in init text and elsewhere.
 - CPU hotplug: a hart that comes online executes the text that was written while it was offline.
 - BPF: subprograms, tail calls, faulting loads, constant blinding, branches over more than 1 MiB, and a
-  random start whatever the length. Stack traces name programs. Nobody can probe a program, nor the
-  memory of one that was freed.
-- Kprobes: one comes and goes a hundred times while three harts execute its address; all instructions of
-  a function are probed at once. A probe whose text is gone does not disturb the text that is there now,
-  not even an ebreak. The trap entry, the callers of the tracers and the writer of text cannot be probed.
-  No task is preempted between a probe's handler and the probed instruction.
-- Blocks of 4 KiB pages (nohugevmalloc), rodata=off, 66 harts, and a full BPF window, in which modules
-  and kprobes still load."""
+  random start for images of any length. Stack traces name programs. Programs cannot be probed, nor can
+  the memory of a freed program.
+- Kprobes: one is armed and disarmed a hundred times while three harts execute its address; all
+  instructions of a function are probed at once. A probe whose text was freed does not disturb new text at
+  that address, not even an ebreak. The trap entry, the callers of the tracers and the writer of text
+  cannot be probed. No task is preempted between a probe's handler and the probed instruction.
+- Blocks of 4 KiB pages (nohugevmalloc), rodata=off, 66 harts, and a full BPF window: modules and kprobes
+  can still be loaded."""
 
 import pytest
 
@@ -28,7 +27,7 @@ from guest.machine import KERNEL
 from test_seen import cache_blocks, more_than_tail
 
 
-# For the kernel of test_debug.py, too, which has its time.
+# Seconds. The slower debug kernel of test_debug.py uses the same limit.
 LIMIT = 300
 
 
@@ -44,7 +43,7 @@ def test_boot_log(report, boot):
                  "DEBUG_WX finds no page writable and executable")
     report.check(any(line.startswith("riscv: preallocated") for line in lines),
                  "the log says what was preallocated")
-    # Programs that run in the guest leave out what needs the cache where there is none.
+    # The guest programs skip cases if there is no cache, so check that it is there.
     wanted = "N" if "execmem.rox=0" in boot.guest.output("cat /proc/cmdline") else "Y"
     rox = boot.guest.output("cat /sys/module/execmem/parameters/rox")
     report.check(rox == wanted, "the cache of read-only memory is on, unless it was switched off", rox)
@@ -85,7 +84,7 @@ def test_probes(boot):
 
 
 def test_rodata_off(report, start):
-    """A way out for those whose memory cannot be protected: nothing is, and all of it works."""
+    """For machines whose memory cannot be protected: with rodata=off nothing is protected, and all works."""
     boot = start("4 harts, rodata=off", "users-rodata", append="rodata=off")
     boot.suite("cycles 20", LIMIT)
     boot.suite("probes", LIMIT)
@@ -97,12 +96,12 @@ def test_rodata_off(report, start):
 
 
 def test_small_pages(report, start):
-    """Blocks of the cache where there is no large page to be had."""
+    """The blocks of the cache if vmalloc has no large pages."""
     boot = start("4 harts, no large pages in vmalloc", "users-small", append="kunit.enable=1 nohugevmalloc")
     boot.kunit("execmem_cache")
     boot.suite("placement", LIMIT)
     boot.suite("wx", LIMIT)
-    # The last, as the programs go one by one behind its back.
+    # This comes last: its programs are freed later, one by one, which could disturb another suite.
     count = more_than_tail(boot.guest)
     text = boot.guest.output(f"ulimit -n {count + 100}; show bpf {count} 'cat /sys/kernel/debug/execmem'", LIMIT)
     blocks, small = cache_blocks(text)
@@ -112,7 +111,7 @@ def test_small_pages(report, start):
 @pytest.mark.test_all
 @pytest.mark.skipif(KERNEL != "distro", reason="the lean kernel is for 8 harts")
 def test_many_harts(report, start):
-    """A mask of harts that needs more than one word, as the firmware takes them."""
+    """The mask of harts for the firmware needs more than one word."""
     harts = 66
     boot = start(f"{harts} harts", "users-harts", harts=harts, memory="1G")
     seen = boot.guest.output("grep -c ^processor /proc/cpuinfo")
@@ -121,11 +120,11 @@ def test_many_harts(report, start):
         boot.suite(program, LIMIT)
 
 
-# Without the cache, BPF has a window of 128 MiB. With it, it is 2 GiB.
-# The kernel of test_debug.py does the latter in `make test`, too.
+# Without the cache, BPF's window has 128 MiB; with the cache, 2 GiB. `make test` fills the window without
+# the cache on the debug kernel (test_debug.py).
 @pytest.mark.parametrize("rox, memory", [(1, "3G"), pytest.param(0, "512M", marks=pytest.mark.test_all)])
 def test_full(start, rox, memory):
-    """The window of BPF is filled, the others are not impressed."""
+    """Fills the window of BPF. The other users do not notice."""
     boot = start(f"2 harts, the BPF window is filled, execmem.rox={rox}", f"full-{rox}", harts=2,
                  memory=memory, append=f"execmem.rox={rox}")
     boot.suite("full", 300)

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A guest with virtio-mem grows and shrinks while it works; requests that cannot be met change nothing.
+"""A guest with virtio-mem grows and shrinks while it works. Requests that cannot be met change nothing.
 
 - From 512 MiB to 8 GiB, to 3.5 GiB and to 512 MiB, twice, while processes fill, share and verify memory.
-  Their data is intact, blocks and page tables come and go, and in the end all is as it was.
-- The same with large device blocks, and with memory from boot on. QEMU refuses impossible sizes.
-- Huge pages of hugetlb are moved, used or not. Without room for them, they and their pool stay as they are,
-  and so does their memory, until they are freed.
-- Unplugged memory is not read: QEMU has memory for exactly what is plugged, whatever root reads of
+  Their data is intact, memory blocks and page tables are added and removed, and at the end nothing is left.
+- The same with large device blocks, and with memory at boot. QEMU refuses impossible sizes.
+- Huge pages of hugetlb are moved, used or not. If there is no room for them, they stay in their pool, and
+  their memory stays until they are freed.
+- Unplugged memory is not read: QEMU has memory only for what is plugged, even after root has read
   /proc/kcore and /dev/mem.
-- A machine with virtio-mem is saved to a file, and another QEMU goes on with it."""
+- A machine with virtio-mem is saved to a file, and another QEMU continues it."""
 
 import os
 import pathlib
@@ -21,11 +21,11 @@ from guest.vm import GuestError, virtio_mem
 
 MIB = 1 << 20
 GIB = 1 << 30
-# Bytes that a guest may have, of which the host gives what the guest touches.
+# The most bytes that a guest may get. The host allocates only those that the guest touches.
 REGION = 8 * GIB
-# Memory that can be given back has to be in zone Movable.
+# Memory can only be given back if it is in zone Movable.
 MOVABLE = "memhp_default_state=online_movable"
-# The number of a feature, in include/uapi/linux/virtio_mem.h
+# A feature bit of include/uapi/linux/virtio_mem.h
 VIRTIO_MEM_F_UNPLUGGED_INACCESSIBLE = 1
 
 
@@ -39,7 +39,7 @@ def request(boot, size):
 
 
 def plugged(boot):
-    """The bytes that the guest has, as QEMU counts them."""
+    """Returns the bytes that the guest has, as QEMU counts them."""
     return boot.guest.monitor.execute("qom-get", path="vm0", property="size")
 
 
@@ -55,8 +55,8 @@ def is_soon(what, value, limit=60):
 
 
 def ask(report, boot, size):
-    """Request a size until the guest has it. When memory is busy for a moment, the driver
-    tries again after 50 seconds, but at once if the request changes: to what the guest has."""
+    """Requests a size until the guest has it. If memory is busy, the driver tries again only after 50
+    seconds, but it tries at once if the request changes. So the request alternates with the current size."""
     for attempt in range(40):
         request(boot, size)
         if is_soon(lambda: plugged(boot), size, 3):
@@ -67,12 +67,12 @@ def ask(report, boot, size):
 
 
 def resize(report, boot, *mib, limit=240):
-    sizes = iter([*mib, *mib])      # the program goes through them twice
+    sizes = iter([*mib, *mib])      # the program goes through the sizes twice
     boot.suite(f"grow {' '.join(map(str, mib))}", limit, plug=lambda: ask(report, boot, next(sizes) * MIB))
 
 
 def refuses(report, boot, what, line, reason):
-    """The monitor refuses a line, and the guest keeps what it has."""
+    """Checks that the monitor refuses a line, and that the guest's memory does not change."""
     before = plugged(boot), total(boot)
     try:
         boot.guest.monitor.type(line)
@@ -83,7 +83,7 @@ def refuses(report, boot, what, line, reason):
     report.check((plugged(boot), total(boot)) == before, "and the guest has what it had")
 
 
-# 7.5 GiB come and go: on the lean kernel, as one that clears what it allocates takes minutes more.
+# On the lean kernel, which does not clear all memory that it allocates: for 7.5 GiB that takes minutes.
 @pytest.mark.parametrize("mode", ["sv57", pytest.param("sv39", marks=pytest.mark.test_all)])
 def test_resize(report, start, mode):
     boot = start(f"{mode.capitalize()}, 2 harts, 512 MiB to 8 GiB with virtio-mem", f"virtio-mem-{mode}", config="rv64",
@@ -102,15 +102,15 @@ def test_resize(report, start, mode):
             "virtio-mem device cannot get unplugged while")
     request(boot, 0)
     report.check(is_soon(lambda: plugged(boot), 0), "the guest gives 256 MiB back")
-    # Without MSI, the device has the interrupt of its slot. 6.1's virtio waits for that when
-    # it lets go of a device, for ever if it does so in the slot's interrupt thread.
+    # Without MSI, the device shares the interrupt of its slot. When 6.1's virtio releases the device, it waits
+    # for this interrupt. In the slot's interrupt thread it would wait forever. So unbind the driver first.
     boot.guest.output("echo 0000:01:00.0 > /sys/bus/pci/drivers/virtio-pci/unbind")
     boot.guest.monitor.type("device_del vm0")
     report.check(is_soon(lambda: boot.guest.monitor.execute("query-memory-devices"), []),
                  "unbound, the device goes away")
 
 
-# Blocks of 256 MiB, two of the kernel's: 6.1's driver then works in another mode.
+# Blocks of 256 MiB are two of the kernel's memory blocks: 6.1's driver then works in another mode.
 def test_boot(report, start):
     boot = start("Sv48, 2 harts, 1 GiB of virtio-mem from the start, in blocks of 256 MiB", "virtio-mem-boot",
                  config="rv64", mmu="sv48", harts=2, memory="512M,maxmem=16G", append=MOVABLE,
@@ -138,7 +138,7 @@ def test_saved(report, start):
     boot.suite("hotremove move 200", 300, **cues)
 
 
-# Moved where there is room for them; where there is none, the host waits.
+# Huge pages are moved if there is room. If there is none, the request waits.
 def test_huge(report, start):
     boot = start("Sv57, 2 harts, virtio-mem, huge pages of hugetlb", "virtio-mem-huge", mmu="sv57", harts=2,
                  memory="512M,maxmem=16G", append=MOVABLE, devices=virtio_mem(REGION))
@@ -148,19 +148,19 @@ def test_huge(report, start):
 
 
 def backed(boot, name):
-    """The bytes of a memory-backend-memfd of QEMU's that were ever touched, and not given back since."""
+    """Returns the bytes of QEMU's memory-backend-memfd that were touched and not given back since."""
     files = pathlib.Path(f"/proc/{boot.guest.child.pid}/fd")
     [size] = [file.stat().st_blocks * 512 for file in files.iterdir() if name in os.readlink(file)]
     return size
 
 
-# Every device on this machine has the feature: on RISC-V, QEMU knows no guests that do without.
+# Every virtio-mem device on this machine has the feature: on RISC-V, QEMU supports no guest without it.
 def test_inaccessible(report, start):
     boot = start("Sv57, 2 harts, virtio-mem, what is unplugged is inaccessible", "virtio-mem-inaccessible", mmu="sv57",
                  harts=2, memory="512M,maxmem=16G", append=MOVABLE, devices=virtio_mem(REGION, kind="memfd"))
     features = boot.guest.output("cat /sys/bus/virtio/drivers/virtio_mem/virtio*/features")
     report.check(features[VIRTIO_MEM_F_UNPLUGGED_INACCESSIBLE] == "1", "the driver has accepted the feature", features)
-    # Neither is a multiple of a memory block. Within one, the second leaves holes.
+    # 200 and 120 are not multiples of a memory block. The step to 120 leaves holes within a block.
     for mib in 200, 120, 328:
         ask(report, boot, mib * MIB)
         boot.suite("grow read", 120)
