@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Every target sets up what it needs by itself and repeats nothing that is up to
-# date: the scripts know what that is, so all targets are phony. They build in the
-# same places, and apt runs once at a time: one target after the other.
+# Every target makes all that it needs. The scripts know what is up to date and do not
+# make it again, so all targets are phony. Targets do not run in parallel: they build in
+# the same directories, and apt can run only once at a time.
 .NOTPARALLEL:
 
 # The kernel configuration (scripts/kernel/config/NAME.config) on which most tests of `make test` run.
@@ -10,23 +10,23 @@ KERNEL ?= distro
 ifeq ($(filter rv64 distro,$(KERNEL)),)
 $(error KERNEL=$(KERNEL): give KERNEL=distro or KERNEL=rv64)
 endif
-# All that it boots.
+# All configurations that `make test` boots.
 CONFIGS := $(sort rv64 $(KERNEL)) debug nomodules rv32
-# Those that `make bench` compares.
+# The configurations that `make bench` compares.
 BENCH_CONFIGS := base rv64 $(if $(QUICK),,nohotplug linux-6.12)
-# Those that `make check-arch` boots.
+# The configurations that `make check-arch` boots.
 ARCH_CONFIGS := x86_64 x86_64-nomodules arm64
 
-# `make run` boots 64-bit RISC-V, or 32-bit.
+# `make run` boots 64-bit or 32-bit RISC-V.
 BITS ?= 64
 ifeq ($(filter 32 64,$(BITS)),)
 $(error BITS=$(BITS): give BITS=64 or BITS=32)
 endif
-# `make bench` does less.
+# With QUICK=1, `make bench` does less.
 ifneq ($(filter-out 1,$(QUICK)),)
 $(error QUICK=$(QUICK): give QUICK=1, or nothing)
 endif
-# `make soak` and `make fuzz` take as long as this says.
+# The run time of `make soak` (for each kernel) and `make fuzz`.
 ifneq ($(shell echo '$(SECONDS)' | grep -vxE '([1-9][0-9]*)?'),)
 $(error SECONDS=$(SECONDS): give a number of seconds)
 endif
@@ -42,7 +42,7 @@ help:
 	@echo '  make bench       compare kernels in instructions, fences and memory -> docs/measurements.md; 70 min'
 	@echo '  make bench QUICK=1  three kernels and fewer sizes; prints the table            5 min and builds'
 	@echo
-	@echo 'To take it:'
+	@echo 'To use it:'
 	@echo '  make series      mail-ready patches, a directory with a cover letter for each topic -> build/series'
 	@echo '  make deb         the kernel as Debian packages -> build/deb'
 	@echo '  make qemu        QEMU with virtio-mem on RISC-V -> build/parts/qemu            3 min'
@@ -54,29 +54,28 @@ help:
 	@echo
 	@echo 'To test it (each file of scripts/tests says what it covers):'
 	@echo '  make test        build and boot all kernels, run all tests                     75 min'
-	@echo '  make test-all    the same, and tests that make test has no time for'
+	@echo '  make test-all    the same, and tests that take too long for make test'
 	@echo '  make soak        load and unload at random on two kernels, then add and remove memory; 70 min'
 	@echo '  make fuzz        libFuzzer against the records of executable memory            5 min'
 	@echo '  make check       check-sources, then check-commits'
 	@echo '  make check-sources  checkpatch, kernel-doc, Sphinx, sparse and lint; minutes'
 	@echo '  make check-commits  each commit builds, boots and loads a module; hours, resumes where it was interrupted'
-	@echo '  make check-topics   each topic alone, with what it needs, builds, boots and loads a module'
-	@echo '  make check-configs  compile what the series touches in RISC-V configurations that lack something'
-	@echo '  make check-arch  compile the series for other architectures, boot x86_64 and arm64'
-	@echo '  make drift       apply the series to each 6.1.y that Debian offers, compile what it touches'
+	@echo '  make check-topics   each topic, with only the topics that it needs, builds, boots and loads a module'
+	@echo '  make check-configs  compile the files of the series in RISC-V configurations that lack a feature'
+	@echo '  make check-arch  compile the files of the series for other architectures, boot x86_64 and arm64'
+	@echo '  make drift       apply the series to each 6.1.y that Debian offers, compile the files that it touches'
 	@echo
 	@echo 'Variables, on the command line or in the environment:'
 	@echo '  BITS=32                      make run boots 32-bit RISC-V (64)'
 	@echo '  KERNEL=rv64                  make test and make soak use the lean kernel        (distro)'
 	@echo '  LINUX=/path/to/linux-6.1.y   base kernel: tree or tarball (Debian'\''s linux-source-6.1)'
-	@echo '  QEMU=/path/to/qemu-system-riscv64                         (Debian'\''s, and make qemu'\''s)'
+	@echo '  QEMU=/path/to/qemu-system-riscv64      (Debian'\''s, and for some tests the one of make qemu)'
 	@echo '  BUSYBOX=/path/to/busybox     static, for riscv64          (Debian 13'\''s)'
 	@echo '  CROSS_COMPILE=prefix-        compiler and its C library   (riscv64-linux-gnu-)'
-	@echo '  SIGNOFF="Name <mail>"        author, sender and sign-off of what make series exports'
-	@echo '  TOPIC=hotplug                make series exports, make check-topics tries, this topic and what it needs'
-	@echo '  SECONDS=600                  make soak, on each kernel    (1800)'
-	@echo '                               make fuzz                    (300)'
-	@echo '  QUICK=1                      make bench, fewer sizes and kernels'
+	@echo '  SIGNOFF="Name <mail>"        author, sender and sign-off of the mails of make series'
+	@echo '  TOPIC=hotplug                make series and make check-topics use only this topic and those it needs'
+	@echo '  SECONDS=600                  run time of make soak on each kernel (1800), of make fuzz (300)'
+	@echo '  QUICK=1                      make bench measures fewer sizes and kernels'
 
 setup:
 	@scripts/parts/setup
@@ -133,7 +132,7 @@ debian: deb
 	@scripts/parts/fetch opensbi debian
 	@scripts/guest/debian.py
 
-# A kernel of Debian's that cannot be had is left out.
+# If a kernel of Debian cannot be fetched, make bench leaves it out.
 bench: tree
 	@scripts/parts/setup qemu bench
 	@scripts/parts/fetch $(PARTS_64) qemu $(if $(QUICK),,linux-6.12)
