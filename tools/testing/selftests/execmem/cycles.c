@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * cycles [COUNT]: loading and unloading over and over leaves nothing behind,
- * neither executable memory, nor an area in /proc/vmallocinfo, nor other memory.
+ * cycles [COUNT]: load and unload many times. Nothing is left behind: no
+ * executable memory, no area in /proc/vmallocinfo, no other memory.
  *
- * Losing memory shows only in many cycles.
+ * A small loss of memory shows only after many cycles.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -19,14 +19,15 @@
 #define CYCLES		1000U
 #define LIMIT		600	/* seconds */
 
-/* Fills the caches, slot pages and page tables that are kept on purpose. */
+/* Cycles that fill caches, slot pages and page tables, which the kernel keeps. */
 #define WARM_UP		100U
 
 /*
- * Pages of free memory that may be gone after CYCLES. Freed areas are purged
- * lazily, so until then each keeps its descriptor (up to three of 72 bytes a
- * cycle: some 50 pages) and its addresses, which need new page tables (one page
- * for each 2 MiB: some 40). Losing one page a cycle loses 1,000.
+ * The limit of free memory, in pages, that may be missing after CYCLES. Freed
+ * areas are purged lazily. Until then, each keeps its descriptor (up to three
+ * of 72 bytes for each cycle, some 50 pages) and its addresses, which need new
+ * page tables (one page for each 2 MiB, some 40). A loss of one page in each
+ * cycle would be 1,000 pages.
  */
 #define MAX_DRIFT	250
 
@@ -107,7 +108,7 @@ TEST_F_TIMEOUT(users, nothing_is_left_behind, LIMIT)
 	for (i = 0; i < cycles; i++)
 		variant->cycle();
 
-	/* What the cache hands out is not to be seen in /proc/vmallocinfo. */
+	/* The pieces of the cache do not appear in /proc/vmallocinfo. */
 	EXPECT_TRUE(stats_settle("total", &self->stats));
 	for (second = 0; second < SETTLE_LIMIT; second++) {
 		now = usage_read();
@@ -120,7 +121,7 @@ TEST_F_TIMEOUT(users, nothing_is_left_behind, LIMIT)
 	}
 	EXPECT_TRUE(back);
 	ksft_print_msg("%u cycles, %ld pages fewer are free\n", cycles, drift);
-	/* Fewer cycles do not tell. */
+	/* With fewer cycles, the result means nothing. */
 	EXPECT_TRUE(cycles < CYCLES || drift <= MAX_DRIFT);
 }
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The dispatcher of XDP programs, whose code the kernel writes itself: it is
- * executable memory of BPF that no program's image is in. An architecture
- * without dispatchers (all but x86) allocates it as well, and then keeps calling
+ * The dispatcher of XDP programs. The kernel writes its code itself, so it is
+ * BPF's executable memory without the image of a program. An architecture
+ * without dispatchers (all but x86) also allocates it, but keeps calling
  * programs through a pointer.
  */
 #include <linux/bpf.h>
@@ -13,10 +13,10 @@
 #include "kselftest.h"
 #include "common.h"
 
-/* Who allocates it: a page from the cache, or a large area that has room for many. */
+/* The function that allocates it: a page of the cache, or a large area shared by many. */
 static const char * const callers[] = { "bpf_dispatcher_change_prog+", "bpf_prog_pack_alloc+" };
 
-/* More than once, or the kernel does not bother with the dispatcher. */
+/* Repeat the run: for a single run, the kernel does not use the dispatcher. */
 #define REPEAT	1000
 
 static int xdp_load(int value)
@@ -42,7 +42,7 @@ static unsigned int xdp_run(int fd)
 	return result;
 }
 
-/* Live allocations of the dispatcher's. */
+/* The number of live allocations for the dispatcher. */
 static int images(void)
 {
 	char *text = read_file("/sys/kernel/debug/execmem_areas");
@@ -65,7 +65,7 @@ int main(void)
 	int first, second;
 
 	begin();
-	/* Each case goes on from the one before: no fixtures. */
+	/* No fixtures: each case continues from the case before. */
 	ksft_set_plan(4);
 
 	first = xdp_load(XDP_DROP);

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Every allocation that loading, attaching and unloading make is refused once:
- * what fails then fails with its errno, nothing is left behind, and the next
- * try works.
+ * Refuse each allocation of loading, attaching and unloading once. The
+ * operation then fails with the right errno, leaves nothing behind, and
+ * succeeds when it is repeated.
  *
- * /proc/self/fail-nth counts the allocations of this task, of slab objects and
- * of pages alike, and refuses the nth. With n = 1, 2, 3... until an operation is
- * over before its nth allocation, all of them are refused one after the other.
- * An allocation that the kernel can do without leaves the operation a success.
+ * /proc/self/fail-nth counts the allocations of this task, both slab objects
+ * and pages, and refuses the nth one. The test uses n = 1, 2, 3... until an
+ * operation ends before its nth allocation. Some allocations are optional: if
+ * one of these is refused, the operation still succeeds.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -22,25 +22,25 @@
 #include "common.h"
 #include "memory.h"
 
-/* More than any operation allocates. */
+/* No operation makes more allocations. */
 #define MAX_SITES	5000
 
-/* Of the linear map; it is split when a page of it gets another protection. */
+/* The page size of the linear map. A page is split to change the protection of a part. */
 #define LARGE_PAGE	(2UL << 20)
 
-/* Free memory that is left to the operations. */
+/* Free memory that remains for the operations. */
 #define RESERVE		(256UL << 20)
 
-/* An operation that worked, with a wrong result: not an errno of the kernel's. */
+/* An operation succeeded with a wrong result. The kernel has no such errno. */
 #define EWRONG		4000
 
-/* The kernel's own, which user space has no name for. */
+/* An errno of the kernel that user space headers lack. */
 #define ENOTSUPP	524
 
 /*
- * Take what is free of the large pages that were split already, so that the next
- * operation has to split one, which takes a page table. Pipes hold their data in
- * pages that cannot be moved, as those of the kernel.
+ * Use up the free pages of large pages that are already split. The next
+ * operation then has to split another one, which needs a page table. The pages
+ * come from pipes: their data cannot be moved, like that of the kernel.
  */
 static int hold_large_page(void)
 {
@@ -54,7 +54,7 @@ static int hold_large_page(void)
 	return fds[0];
 }
 
-/* The operations return 0 or an errno, and leave nothing that they made. */
+/* Each operation returns 0 or an errno, and removes everything that it made. */
 
 static int read_all(const char *path, char *buf, size_t size)
 {
@@ -138,7 +138,7 @@ static int run_stats(void)
 	       read_all("/sys/kernel/debug/execmem_areas", text, sizeof(text));
 }
 
-/* What fails says ENOMEM, or @other. */
+/* A refused operation fails with ENOMEM or @other. */
 static void test(const char *what, int (*run)(void), int other)
 {
 	unsigned int survived = 0, refused = 0, wrong = 0, leaked = 0, broken = 0;
@@ -149,7 +149,7 @@ static void test(const char *what, int (*run)(void), int other)
 	bool over = false;
 	int err;
 
-	/* What is kept on purpose is there from now on. */
+	/* The first run allocates the memory that the kernel keeps. */
 	err = run();
 	if (err)
 		die("%s: %s", what, strerror(err));
@@ -181,7 +181,7 @@ static void test(const char *what, int (*run)(void), int other)
 			leaked++;
 			stats = stats_of("total");
 		}
-		/* What it worked without is followed by a run with the next refused. */
+		/* The operation works without that allocation: refuse the next one in a new run. */
 		if (err)
 			err = run();
 		if (err) {
@@ -212,20 +212,20 @@ int main(void)
 	need("/proc/self/fail-nth");
 	need(STATS);
 	need(TARGET_KO);
-	/* What is refused is a loop over all allocations, in one process: no fixtures. */
+	/* No fixtures: each case is a loop over all allocations, in one process. */
 	ksft_set_plan(20);
 
 	fail_prepare();
-	/* A file descriptor for each allocation that is refused. */
+	/* Each refused allocation may need a file descriptor. */
 	if (setrlimit(RLIMIT_NOFILE, &files))
 		die("setrlimit: %s", strerror(errno));
 
 	test("module load and unload", run_module, ENOMEM);
-	/* Kprobes keep a page of slots; this has another one allocated and freed. */
+	/* Kprobes keep one page of slots. The module uses it up: a second page comes and goes. */
 	module_load("modules/kprobe_slots.ko");
 	test("kprobe attach and detach", run_kprobe, ENOMEM);
 	module_unload("kprobe_slots");
-	/* The JIT does not tell why it gave up: the verifier can only say that it did. */
+	/* The JIT does not say why it failed. All that the verifier can return is ENOTSUPP. */
 	test("BPF load and unload", run_bpf, ENOTSUPP);
 	test("statistics", run_stats, ENOMEM);
 

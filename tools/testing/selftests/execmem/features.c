@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What modules do works wherever their text and data are, and the kernel knows of
- * each address of a module whose it is, while other modules come and go.
+ * Features of modules work wherever their text and data are. While other
+ * modules are loaded and unloaded, the kernel knows which module each address
+ * belongs to.
  */
 #include <errno.h>
 #include <stdint.h>
@@ -30,11 +31,11 @@
 
 #define LOCKDEP_STATS	"/proc/lockdep_stats"
 
-/* Text of 4 MiB is (20 + 1) * 2 */
+/* The text of 4 MiB computes (20 + 1) * 2. */
 #define LARGE_ANSWER	42
 #define LARGE_TEXT	(4 * MIB)
 
-/* Whether all checks of the module passed, those in its init text included */
+/* Whether all checks of the module passed, in its init text and in its core text */
 static bool features_work(void)
 {
 	char *failed = read_file(PARAMETERS(FEATURES, "failed"));
@@ -47,7 +48,7 @@ static bool features_work(void)
 	return good;
 }
 
-/* Nothing is left of the modules of a case. */
+/* After each case, nothing is left of its modules. */
 FIXTURE(modules) {
 	struct stats before, text;
 };
@@ -70,7 +71,7 @@ TEST_F_TIMEOUT(modules, work_in_init_text_and_afterwards, LIMIT)
 	module_unload(FEATURES);
 }
 
-/* Each of three modules is loaded first, second and last, and the bounds of all grow. */
+/* Load each of three modules first, second and last. The bounds of all modules grow. */
 TEST_F_TIMEOUT(modules, work_while_others_come_and_go, LIMIT)
 {
 	static const char * const others[][2] = {
@@ -142,8 +143,8 @@ static unsigned long event_hits(void)
 }
 
 /*
- * The event exists before the module. Its probe is put on init text as the module is
- * loaded, and is gone with that text.
+ * The probe event exists before the module. The kernel arms the probe on the
+ * init text while it loads the module, and removes the probe with that text.
  */
 TEST_F_TIMEOUT(modules, have_probes_on_init_text, LIMIT)
 {
@@ -152,7 +153,7 @@ TEST_F_TIMEOUT(modules, have_probes_on_init_text, LIMIT)
 	module_load(FEATURES_KO);
 	EXPECT_EQ(1UL, event_hits());
 	EXPECT_TRUE(features_work());
-	/* A worker frees it. */
+	/* A worker frees the init text. */
 	EXPECT_TRUE(stats_come_to("module-text", &self->text, 1));
 	must_write(EVENT_ENABLE, "0");
 	must_write(KPROBE_EVENTS, "-:" EVENT);
@@ -174,11 +175,11 @@ static long map_value(int map)
 	return value;
 }
 
-/* A program that adds what the tracepoint is given to the only element of @map */
+/* A program that adds the argument of the tracepoint to the only element of @map */
 static int load_counter(int map)
 {
 	const struct bpf_insn insns[] = {
-		/* r6 = value of the tracepoint's argument */
+		/* r6 = argument of the tracepoint */
 		{ .code = BPF_LDX | BPF_MEM | BPF_DW, .dst_reg = BPF_REG_6, .src_reg = BPF_REG_1 },
 		{ .code = BPF_ST | BPF_MEM | BPF_W, .dst_reg = BPF_REG_10, .off = -4 },
 		{ .code = BPF_ALU64 | BPF_MOV | BPF_X, .dst_reg = BPF_REG_2,
@@ -202,7 +203,7 @@ static int load_counter(int map)
 	return fd;
 }
 
-/* A raw tracepoint takes a reference of the module, and has to give it back. */
+/* A raw tracepoint takes a reference to the module, and must drop it again. */
 TEST_F_TIMEOUT(modules, have_programs_on_tracepoints, LIMIT)
 {
 	int map = bpf_map(BPF_MAP_TYPE_ARRAY, sizeof(uint64_t), 1, 0);
@@ -225,7 +226,7 @@ TEST_F_TIMEOUT(modules, have_programs_on_tracepoints, LIMIT)
 	close(prog);
 	close(map);
 
-	/* The reference is dropped by a worker */
+	/* A worker drops the reference. */
 	err = module_remove(FEATURES);
 	for (second = 0; err == EWOULDBLOCK && second < SETTLE_LIMIT; second++) {
 		sleep(1);
@@ -234,7 +235,7 @@ TEST_F_TIMEOUT(modules, have_programs_on_tracepoints, LIMIT)
 	EXPECT_EQ(0, err);
 }
 
-/* Lookups by address ignore local labels and mapping symbols: they take no memory. */
+/* The kernel keeps no local labels and mapping symbols: address lookups do not need them. */
 TEST_F_TIMEOUT(modules, keep_no_local_labels, LIMIT)
 {
 	unsigned long named = 0, useless = 0;
@@ -261,7 +262,7 @@ TEST_F_TIMEOUT(modules, keep_no_local_labels, LIMIT)
 	EXPECT_EQ(0UL, useless);
 }
 
-/* One has 4 MiB of text, and runs at both ends of it. */
+/* A module with 4 MiB of text runs code at both ends of the text. */
 TEST_F_TIMEOUT(modules, are_large, LIMIT)
 {
 	unsigned long first, last;
@@ -295,7 +296,7 @@ int main(int argc, char **argv)
 	prepare();
 	need(STATS);
 	need(FEATURES_KO);
-	/* kprobes keeps the last of its pages; the tracer, on x86, the trampoline to kprobes */
+	/* Kprobes keep their last page, and on x86 the tracer its trampoline: allocate both. */
 	close(kprobe_attach("bpf_check"));
 	close(kprobe_open("bpf_check", 0));
 	return test_harness_run(argc, argv);

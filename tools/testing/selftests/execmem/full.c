@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * BPF programs are loaded until their window is full: what the kernel answers
- * then, and that everything works again once they are gone. On 32-bit, where
- * the window is a part of the vmalloc space, all of that is filled, too.
+ * Load BPF programs until their window is full. Test the kernel's errors in
+ * this state, and that everything works again when the programs are gone. On
+ * 32-bit the window is a part of the vmalloc space: fill all of that, too.
  *
- * A JIT hands back a program that it cannot compile, and does not say why. The
- * BPF core refuses it with ENOTSUPP then, whatever the reason was: with the JIT
- * on, a user wants no interpreted programs. With the JIT off, programs need no
- * image, and are loaded as long as there are addresses for their instructions;
- * then they are refused with ENOMEM. bpf_jit_limit plays no part in it: it does
- * not bind a user with CAP_BPF.
+ * A JIT that cannot compile a program returns it without a reason. With the
+ * JIT on, the user does not want interpreted programs, so the BPF core then
+ * always refuses the program with ENOTSUPP. With the JIT off, programs need no
+ * image. They are loaded until there are no addresses for their instructions,
+ * and are then refused with ENOMEM. bpf_jit_limit has no effect here: it does
+ * not apply to users with CAP_BPF.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -25,13 +25,13 @@
 #include "common.h"
 #include "memory.h"
 
-/* Not in <errno.h>, as it was not meant for user space. */
+/* <errno.h> lacks it: the kernel should not return it to user space. */
 #define ENOTSUPP	524
 
-/* So much memory has to be left when the addresses end. */
+/* Memory that must be free when the addresses are used up. */
 #define MEMORY_LEFT	(64UL << 20)
 
-/* Programs and maps that are open at the same time; some 400 are needed. */
+/* Limit of open programs and maps. The test needs some 400. */
 #define MAX_FDS		4000
 
 static int fds[MAX_FDS];
@@ -60,7 +60,7 @@ static void set_jit(const char *value)
 	close(fd);
 }
 
-/* The largest hole between the areas of the window. Areas come sorted. */
+/* The size of the largest hole between areas of the window. The areas are sorted. */
 static size_t largest_hole(unsigned long from, unsigned long to)
 {
 	char *text = read_file("/proc/vmallocinfo");
@@ -71,7 +71,7 @@ static size_t largest_hole(unsigned long from, unsigned long to)
 	while ((line = strsep(&rest, "\n")) && *line) {
 		if (sscanf(line, "0x%lx-0x%lx", &start, &end) != 2)
 			die("/proc/vmallocinfo: cannot read \"%s\"", line);
-		/* Freed already: they are taken back before anybody is refused. */
+		/* An area that was freed: vmalloc reclaims these before it fails. */
 		if (strstr(line, "unpurged") || end <= from || start >= to)
 			continue;
 		if (start > last && start - last > hole)
@@ -87,7 +87,7 @@ static size_t largest_hole(unsigned long from, unsigned long to)
 
 static void fill_window(void)
 {
-	/* The text of the kernel is between the window and what the cache has behind it */
+	/* The kernel's text is between the window and the cache's memory behind that text. */
 	unsigned long end = have_rox() ? symbol_address("_start") : bpf_window_end();
 	size_t image, hole, count;
 	int fd;
@@ -116,7 +116,7 @@ static void fill_window(void)
 #ifdef __LP64__
 #define NR_WHILE_FULL	2
 
-/* The others have addresses of their own. */
+/* The other users have other windows, and still work. */
 static void test_others(void)
 {
 	int fd;
@@ -133,13 +133,13 @@ static void test_others(void)
 #else
 #define NR_WHILE_FULL	4
 
-/* One that can be mapped always comes from vmalloc: a page more than @pages. */
+/* A map that can be mapped always uses vmalloc: @pages and one more. */
 static int create_map(size_t pages)
 {
 	return bpf_map(BPF_MAP_TYPE_ARRAY, PAGE_SIZE, pages, BPF_F_MMAPABLE);
 }
 
-/* All share the vmalloc space: fill what the images have left of it. */
+/* All users share the vmalloc space: fill the rest of it. */
 static void test_others(void)
 {
 	size_t pages;
@@ -202,10 +202,10 @@ int main(void)
 	if (setrlimit(RLIMIT_NOFILE, &limit))
 		die("limit of open files: %s", strerror(errno));
 	set_jit("1");
-	/* All cases share one full window, which takes long to fill: no fixtures. */
+	/* No fixtures: the cases share one full window, because filling it takes long. */
 	ksft_set_plan(4 + NR_WHILE_FULL + 4);
 
-	/* A page of slots and per-cpu memory are kept on purpose: have them before. */
+	/* Have the kernel allocate the slot page and per-CPU memory that it keeps. */
 	close(kprobe_attach(PROBED_SYSCALL));
 	before = usage_read();
 	fill_window();

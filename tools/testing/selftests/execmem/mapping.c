@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Where the kernel is mapped, and what that leaves to others.
+ * Where the kernel is mapped, and the effects on other mappings.
  *
- * The image has a mapping of its own at the end of the address space. The
- * linear map has the memory it was loaded to as well, in large pages as any
- * other memory. Modules and BPF programs, in windows below the image, call into
- * it and refer to it with 32-bit offsets from the program counter.
+ * The image has its own mapping at the end of the address space. The linear
+ * map also maps the memory of the image, with large pages as for other memory.
+ * Modules and BPF programs are in windows below the image. They call the image
+ * and refer to its data with 32-bit offsets from the program counter.
  *
- * Run this before anything else is loaded: the pages of whatever is made
- * read-only are made so in the linear map, too, which splits large pages.
+ * Run this before anything is loaded: making pages read-only splits large
+ * pages of the linear map.
  */
 #include <stdio.h>
 #include <string.h>
@@ -27,8 +27,8 @@ struct range {
 
 static struct ptdump dump;
 static struct range image;		/* addresses */
-static unsigned long image_phys;	/* of its start */
-static unsigned long image_end;		/* of the last large page */
+static unsigned long image_phys;	/* physical address of its start */
+static unsigned long image_end;		/* end of its last large page */
 
 static unsigned long symbol(const char *name)
 {
@@ -44,7 +44,7 @@ static unsigned long image_to_phys(unsigned long addr)
 	return addr - image.start + image_phys;
 }
 
-/* The line of the linear map that has this memory, NULL if none does. */
+/* The line of the linear map that maps a physical address, or NULL. */
 static const struct mapping *linear_find(unsigned long phys)
 {
 	size_t i;
@@ -123,7 +123,7 @@ TEST(image_is_outside_the_linear_map)
 	EXPECT_TRUE(addr >= image.end || addr + image.end - image.start <= image.start);
 }
 
-/* All memory, at one distance, without a gap. */
+/* The linear map has all memory, without gaps, at one distance from its physical address. */
 TEST(linear_map_has_all_memory)
 {
 	char *text = read_file("/proc/iomem");
@@ -183,9 +183,9 @@ TEST(read_only_data_is_not_writable_in_the_linear_map)
 }
 
 /*
- * Whether the linear map of @start to @end is made of large pages. One may be split
- * since boot: free_initmem() makes the linear map of the image's init sections
- * writable, and these are followed by data, so that __init_end is inside a page.
+ * Whether the linear map of @start to @end consists of large pages. One page
+ * may be split since boot: free_initmem() makes the init sections of the image
+ * writable, and __init_end, where other data follows, is within a page.
  */
 static bool is_large(unsigned long start, unsigned long end)
 {
@@ -223,7 +223,7 @@ TEST(image_is_in_large_pages_of_the_linear_map)
 	EXPECT_TRUE(is_large(image_phys & -LARGE, image_end));
 }
 
-/* Nothing is below where it was loaded: the firmware is there. */
+/* Below the image is only the firmware, so look above it. */
 TEST(what_follows_the_image_is_in_large_pages)
 {
 	EXPECT_TRUE(is_large(image_end, image_end + 8 * LARGE));
@@ -234,14 +234,14 @@ TEST(all_memory_is_in_large_pages)
 	EXPECT_TRUE(is_large(0, -1UL));
 }
 
-/* From every byte of the range to every byte of the image and back. */
+/* Whether every byte of the range can reach every byte of the image, and back. */
 static bool in_reach(const struct range *range)
 {
 	return range->start < range->end && image.end - range->start <= REACH &&
 	       (range->end <= image.start || range->end - image.start <= REACH);
 }
 
-/* The window that a type is allocated in, empty if there is none. */
+/* The window in which a type is allocated. The range is empty if there is none. */
 static struct range window_of(const char *type)
 {
 	char *text = read_file(STATS);
@@ -264,7 +264,7 @@ FIXTURE(window) {
 	struct range range;
 };
 
-/* A section of a module is in the window, or else a BPF program. */
+/* For each window, a section of a module or a BPF program that is allocated in it. */
 FIXTURE_VARIANT(window) {
 	const char *type, *section;
 };
@@ -299,7 +299,7 @@ TEST_F_TIMEOUT(window, is_within_2_gib_of_the_image, LIMIT)
 	EXPECT_TRUE(in_reach(&self->range));
 }
 
-/* Some byte of what is loaded; all are in the window as vmalloc does not leave a range. */
+/* One byte is enough: vmalloc never leaves the range that it was given. */
 TEST_F_TIMEOUT(window, has_what_is_loaded, LIMIT)
 {
 	unsigned long addr;
@@ -327,7 +327,7 @@ int main(int argc, char **argv)
 	need(STATS);
 	need(TARGET_KO);
 
-	/* All tests see the page tables as they are before anything is loaded. */
+	/* Read the page tables before anything is loaded, for all tests. */
 	dump = ptdump_read();
 	image = (struct range){ symbol("_start"), symbol("_end") };
 	first = ptdump_find(&dump, image.start);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Each user of executable memory lands in its range, with its protection, and
- * works from there.
+ * The executable memory of each user is in the right range, has the right
+ * protection, and works.
  */
 #include <stdio.h>
 #include <string.h>
@@ -12,7 +12,7 @@
 #include "common.h"
 
 #define HITS	10UL
-/* Seconds; the page-table dump is slow where an emulator runs many harts */
+/* Seconds. The page-table dump is slow if an emulator runs many harts. */
 #define LIMIT	300
 
 static bool is_mapped(const char *what, unsigned long addr, const char *area, bool w, bool x)
@@ -38,7 +38,7 @@ static bool is_unmapped(unsigned long addr)
 	return unmapped;
 }
 
-/* Where text is, if it is from the cache: in a block, or behind the kernel's text */
+/* The area of text. Text of the cache is in a block, or behind the kernel's text. */
 static const char *text_area(unsigned long addr, const char *area)
 {
 	if (in_text_tail(addr))
@@ -109,7 +109,7 @@ TEST_F_TIMEOUT(module, kprobe_is_hit, LIMIT)
 	close(fd);
 }
 
-/* A freed piece of the cache is as it was, other memory is gone. */
+/* A freed piece of the cache has its old content again. Other memory is unmapped. */
 TEST_F_TIMEOUT(module, memory_is_freed, LIMIT)
 {
 	module_unload(TARGET_MODULE);
@@ -186,7 +186,7 @@ TEST_F_TIMEOUT(bpf, program_calls_the_kernel, LIMIT)
 	EXPECT_EQ(TARGET_ANSWER, (int)bpf_run(self->fd));
 }
 
-/* A block of the cache, which follows when nothing is left behind the kernel's text */
+/* When no room is left behind the kernel's text, the cache uses a block. */
 TEST_F_TIMEOUT(bpf, further_images_are_in_a_block, LIMIT)
 {
 	const struct mapping *map;
@@ -201,7 +201,7 @@ TEST_F_TIMEOUT(bpf, further_images_are_in_a_block, LIMIT)
 	if (!have_rox())
 		SKIP(return, "text is not from the cache");
 	do {
-		/* Not twice the same, or they would have the same name */
+		/* All programs differ, so that they have different names. */
 		fds[nr] = bpf_load_large(nr);
 		ASSERT_GE(fds[nr], 0);
 		image = bpf_address(fds[nr++]);

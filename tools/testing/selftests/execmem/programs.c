@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * BPF programs that call programs, filters of system calls, and what the kernel
- * makes of the addresses of programs, be they behind its own text or elsewhere:
- * stack traces name them, and nobody may probe them, nor what was one. Their start
- * is random. Maps that would change the protection of executable memory are refused.
+ * BPF programs: calls of other programs, filters of system calls, and the
+ * kernel's use of program addresses. Programs may be behind the kernel's own
+ * text or elsewhere. Stack traces name them. Neither a program nor the memory
+ * of a freed program can be probed. The start of a program is random. Maps
+ * that would change the protection of executable memory are refused.
  */
 #include <errno.h>
 #include <linux/btf.h>
@@ -26,19 +27,19 @@
 #define HARDEN		"/proc/sys/net/core/bpf_jit_harden"
 
 /*
- * What BPF_FUNC_get_prandom_u32 calls. Where a function begins, its own frame is not
- * there yet, and a trace by frame pointers leaves its caller out.
+ * The function that BPF_FUNC_get_prandom_u32 calls. At its beginning, it has no
+ * frame yet, so a stack trace by frame pointers leaves out its caller.
  */
 #define PROBED		"prandom_u32_state"
 
-/* The kernel's own, which no header for programs has */
+/* An errno of the kernel that user space headers lack. */
 #define ENOTSUPP	524
 
 #define LIMIT		300	/* seconds */
 
 /* How often a program of each length is loaded */
 #define LOADS		20
-/* Each move is one more instruction of two or four bytes: lengths modulo CHUNK */
+/* A program has a number of moves of two or four bytes: all lengths modulo CHUNK occur. */
 #define CHUNK		64
 #define LENGTHS		(CHUNK / 2)
 
@@ -57,7 +58,7 @@ static int load_program(const struct bpf_insn *insns, size_t nr)
 	return fd;
 }
 
-/* Nothing is left of the programs of a case. */
+/* After each case, nothing is left of its programs. */
 FIXTURE(programs) {
 	struct stats before;
 };
@@ -121,7 +122,7 @@ TEST_F_TIMEOUT(programs, jump_to_another_one, LIMIT)
 	close(map);
 }
 
-/* Blinded constants make a program larger, and leave it the same. */
+/* A program with blinded constants is larger, and returns the same. */
 TEST_F_TIMEOUT(programs, have_blinded_constants, LIMIT)
 {
 	char *before = read_file(HARDEN);
@@ -162,7 +163,7 @@ TEST_F_TIMEOUT(programs, are_in_stack_traces, LIMIT)
 	close(fd);
 }
 
-/* Of LOADS programs, each with as many moves: how many places in a chunk they start at */
+/* Load LOADS programs of as many moves. In how many places of a chunk do they start? */
 static unsigned int count_starts(unsigned int moves, unsigned long *length)
 {
 	struct bpf_insn insns[LENGTHS + 2] = { MOV(BPF_REG_0, 0) };
@@ -186,10 +187,10 @@ static unsigned int count_starts(unsigned int moves, unsigned long *length)
 }
 
 /*
- * An attacker who chooses the length of a program must not choose its start with
- * that. There are at least four starts for each length, none more likely than one in
- * four. All 20 loads of one of the 32 lengths start at the same one with a chance of
- * 32 * (1/4)^19, about 1e-10.
+ * An attacker who chooses the length of a program must not thereby choose its
+ * start. Each length has at least four possible starts, none with a probability
+ * above one in four. The chance that all 20 loads of one of the 32 lengths have
+ * the same start is 32 * (1/4)^19, about 1e-10.
  */
 TEST_F_TIMEOUT(programs, start_at_random_places, LIMIT)
 {
@@ -207,7 +208,7 @@ TEST_F_TIMEOUT(programs, start_at_random_places, LIMIT)
 	}
 	ksft_print_msg("the fewest starts, of %u programs of %lu bytes: %u\n", LOADS, worst,
 		       fewest);
-	/* A header of 8 bytes fills the chunk, or all but what one instruction needs */
+	/* The header has 8 bytes. It fills the chunk, or leaves less than one instruction needs. */
 	EXPECT_TRUE(seen[CHUNK - 8]);
 	EXPECT_TRUE(seen[CHUNK - 8 - 4]);
 	EXPECT_LT(1U, fewest);
@@ -229,7 +230,7 @@ static int probe_address(unsigned long addr)
 	return 0;
 }
 
-/* Nor can be probed what was a program. */
+/* The memory of a freed program cannot be probed either. */
 TEST_F_TIMEOUT(programs, cannot_be_probed, LIMIT)
 {
 	const time_t start = time(NULL);
@@ -249,7 +250,7 @@ TEST_F_TIMEOUT(programs, cannot_be_probed, LIMIT)
 	EXPECT_EQ(ENOENT, probe_address(addr));
 }
 
-/* Refuse a system call to this process; ends it. 0 if one more program is there then. */
+/* In a child: filter a system call. Exits with 0 if there is one more program then. */
 static void be_filtered(unsigned long programs)
 {
 	struct sock_filter insns[] = {
@@ -281,7 +282,7 @@ TEST_F_TIMEOUT(programs, filter_system_calls, LIMIT)
 
 #define BTF		"/sys/kernel/btf/vmlinux"
 
-/* The number of bytes that follow a type, by what it is */
+/* The number of bytes that follow a type in BTF, by the kind of type */
 static size_t btf_more(const struct btf_type *type)
 {
 	const size_t nr = BTF_INFO_VLEN(type->info);
@@ -309,7 +310,7 @@ static size_t btf_more(const struct btf_type *type)
 	}
 }
 
-/* The number of the kernel's struct @name, and its size; 0 if there is none */
+/* The number and size of the kernel's struct @name in BTF; 0 if there is none */
 static uint32_t btf_struct(const char *name, uint32_t *size)
 {
 	size_t length;
@@ -335,8 +336,8 @@ static uint32_t btf_struct(const char *name, uint32_t *size)
 }
 
 /*
- * A map whose image would be made executable is refused where all of it is. When it is
- * registered, struct_ops makes a page executable; if that fails, writable.
+ * With the cache, struct_ops maps are refused: registering one makes a page
+ * executable, or writable if the registration fails.
  */
 TEST_F_TIMEOUT(programs, have_no_struct_ops_in_the_cache, LIMIT)
 {

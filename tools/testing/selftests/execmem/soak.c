@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * soak [SECONDS [SEED]]: eight processes load and unload modules, kprobes and
- * BPF programs at random and all at once, and nothing is left in the end.
+ * BPF programs at random, at the same time. At the end nothing is left.
  *
- * Each process has a module of its own: a copy of the target module under
- * another name.
+ * Each process has its own module: a copy of the target module under another
+ * name.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -22,7 +22,7 @@
 #define PROCESSES	8
 #define SECONDS		120
 
-/* At most this many programs are there at once, for each process. */
+/* The most programs that a process has loaded at once. */
 #define BPF_BATCH	16
 
 enum kind { MODULE, KPROBE, MODULE_KPROBE, BPF, KINDS };
@@ -43,8 +43,8 @@ struct copy {
 };
 
 /*
- * The module's name is a string of its own in the image, in struct module and
- * in .modinfo. Another one of the same length takes its place.
+ * The module's name is a separate string in the image, in struct module and in
+ * .modinfo. Replace these strings by a name of the same length.
  */
 static struct copy module_copy(unsigned int number)
 {
@@ -98,7 +98,7 @@ static void soak_kprobe(void)
 	close(fd);
 }
 
-/* Freed in another order than they were loaded. */
+/* The order of freeing differs from that of loading. */
 static unsigned int soak_bpf(unsigned int count)
 {
 	int fds[BPF_BATCH];
@@ -135,7 +135,7 @@ static void once(enum kind kind, const struct copy *copy, unsigned long *counts)
 	counts[kind] += count;
 }
 
-/* Time only says when to stop, after a round of everything at least. */
+/* Run until @end, but at least one round of all kinds. */
 static void process(unsigned int number, unsigned int seed, time_t end)
 {
 	struct copy copy = module_copy(number);
@@ -162,10 +162,10 @@ int main(int argc, char **argv)
 	begin();
 	need(STATS);
 	need(TARGET_KO);
-	/* All cases are about one run of all processes: no fixtures. */
+	/* No fixtures: all cases are about one run of all processes. */
 	ksft_set_plan(PROCESSES + KINDS + ARRAY_SIZE(types));
 
-	/* The clock may start at the same time with each boot. */
+	/* Not the time: the clock may start at the same time with each boot. */
 	if (argc <= 2 && getrandom(&seed, sizeof(seed), 0) != sizeof(seed))
 		die("random seed: %s", strerror(errno));
 	done = mmap(NULL, PROCESSES * sizeof(*done), PROT_READ | PROT_WRITE,
@@ -173,7 +173,7 @@ int main(int argc, char **argv)
 	if (done == MAP_FAILED)
 		die("map memory: %s", strerror(errno));
 
-	/* What is kept on purpose, a page of kprobe slots, is there from now on. */
+	/* Have kprobes allocate the page of slots that they keep. */
 	copy = module_copy(0);
 	for (kind = 0; kind < KINDS; kind++)
 		once(kind, &copy, warm_up);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The statistics in debugfs and the tracepoints count exactly what is loaded and
- * unloaded. Nothing else may use executable memory meanwhile.
+ * The statistics in debugfs and the tracepoints count exactly what is loaded
+ * and unloaded. Nothing else may use executable memory during the test.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -16,10 +16,10 @@
 
 #define NR_PROGRAMS	5
 
-/* More than a page has slots, with those that need none in between */
+/* More probes than fill a page with slots, including probes that need no slot */
 #define MAX_PROBES	4000
 
-/* Never called while it is probed, and large enough for MAX_PROBES */
+/* A function that nobody calls while it is probed, with room for MAX_PROBES */
 #define PROBED_FUNCTION	"bpf_check"
 
 #define KPTR_RESTRICT	"/proc/sys/kernel/kptr_restrict"
@@ -45,7 +45,7 @@ static struct area area_of_line(const char *line)
 	return area;
 }
 
-/* The area that holds @addr; all zeroes if none does. */
+/* The area that holds @addr, or zeroes if there is none. */
 static struct area area_of(unsigned long addr)
 {
 	char *text = read_file(AREAS), *line, *rest = text;
@@ -62,7 +62,7 @@ static struct area area_of(unsigned long addr)
 	return (struct area){ 0 };
 }
 
-/* The list of areas amounts to what the table says of each type. */
+/* For each type, the areas in the list add up to the values in the table. */
 static bool areas_agree(void)
 {
 	char *text = read_file(AREAS), *line, *rest;
@@ -95,7 +95,7 @@ static bool areas_agree(void)
 	return agree;
 }
 
-/* @type has this much more than @before, and as many failures. */
+/* @type has changed by this much since @before, and no more allocations have failed. */
 static bool moved_by(const char *type, const struct stats *before, long live, long asked,
 		     long used)
 {
@@ -113,13 +113,13 @@ static bool moved_by(const char *type, const struct stats *before, long live, lo
 	return good;
 }
 
-/* It uses what was asked for. */
+/* The same, if the change of used memory equals that of memory asked for. */
 static bool moved(const char *type, const struct stats *before, long live, long asked)
 {
 	return moved_by(type, before, live, asked, asked);
 }
 
-/* What text takes: pieces of 64 bytes of the cache, or pages */
+/* The memory that text of a size takes: pieces of 64 bytes in the cache, or pages */
 static unsigned long text_size(unsigned long size)
 {
 	unsigned long unit = have_rox() ? 64 : PAGE_SIZE;
@@ -128,15 +128,15 @@ static unsigned long text_size(unsigned long size)
 }
 
 /*
- * What a program takes that is loaded alone: the image, a header of 8 bytes, and
- * room for a random start.
+ * The memory of a program that is loaded alone: the image, a header of 8
+ * bytes, and room for a random start.
  */
 static unsigned long program_size(int fd)
 {
 	return text_size(bpf_image_size(fd) + 8 + (have_rox() ? 16 : 128));
 }
 
-/* Say whether addresses are given, or something that stands for them */
+/* Choose whether traces have plain addresses or hashed ones. */
 static void trace_addresses(bool plain)
 {
 	write_file(INSTANCE "/options/hash-ptr", plain ? "0" : "1");
@@ -157,8 +157,8 @@ static void trace_clear(void)
 }
 
 /*
- * How often an event has fired for a type since trace_clear(); for one area, if
- * that is not NULL, of which it must tell the address and the size asked for.
+ * How often an event has fired for a type since trace_clear(). If @area is not
+ * NULL, count only events with the area's address and requested size.
  */
 static unsigned int fired(const char *event, const char *type, const struct area *area)
 {
@@ -182,8 +182,8 @@ static unsigned int fired(const char *event, const char *type, const struct area
 }
 
 /*
- * execmem_free has fired @count times for a type. It does so just after what it
- * frees counts no more, so a worker may still have to.
+ * Wait until execmem_free has fired @count times for a type. The event fires
+ * just after the statistics change, maybe in a worker.
  */
 static bool freed(const char *type, unsigned int count)
 {
@@ -225,7 +225,7 @@ static void test_bpf(void)
 	ksft_test_result(allocs && fired("alloc", "bpf", NULL) == NR_PROGRAMS,
 			 "execmem_alloc has fired once for each\n");
 
-	/* Enough to use more than ever */
+	/* Enough programs to reach a new peak */
 	peak = stats_of("bpf");
 	nr_more = (peak.peak - peak.used) / size + 1;
 	more = calloc(nr_more, sizeof(*more));
@@ -252,13 +252,13 @@ static void test_bpf(void)
 		frees &= fired("free", "bpf", &areas[i]) == 1;
 	ksft_test_result(frees, "execmem_free has fired once for each\n");
 
-	/* Also when something is added to what is less */
+	/* An allocation below the peak does not change it. */
 	close(bpf_load(0));
 	stats_come_to("bpf", &before, 0);
 	ksft_test_result(stats_of("bpf").peak == peak.peak, "the peak stays\n");
 }
 
-/* Bytes of a module, its init sections included while it has them */
+/* The bytes of a module. Before they are freed, this includes the init sections. */
 static long module_size(const char *module)
 {
 	char *text = read_file("/proc/modules"), *line, *rest = text;
@@ -278,14 +278,14 @@ static void test_module(void)
 {
 	struct stats text = stats_of("module-text"), data = stats_of("module-data");
 	struct stats total = stats_of("total");
-	/* With the cache, init text is apart from init data */
+	/* With the cache, init text and init data are separate allocations. */
 	unsigned int rox = have_rox();
 	struct area code, vars;
 	long core, rest;
 
 	trace_clear();
 	module_load(TARGET_KO);
-	/* A worker frees what only the module's init function needed */
+	/* A worker frees the init sections. */
 	stats_come_to("module-text", &text, 1);
 	stats_come_to("module-data", &data, 1);
 	core = read_long("/sys/module/" TARGET_MODULE "/coresize");
@@ -332,7 +332,7 @@ static void test_kprobes(void)
 	if (setrlimit(RLIMIT_NOFILE, &limit))
 		die("open %d files: %s", MAX_PROBES, strerror(errno));
 
-	/* kprobes keeps the last of its pages */
+	/* Have kprobes allocate the page of slots that they keep. */
 	close(kprobe_attach(PROBED_SYSCALL));
 	before = stats_of("kprobes");
 	total = stats_of("total");
@@ -342,7 +342,7 @@ static void test_kprobes(void)
 	ksft_test_result(before.live && moved("kprobes", &before, 0, 0),
 			 "a kprobe whose slot is in a page that is there counts nothing\n");
 
-	/* Slots of one instruction after the other until a page is full */
+	/* Probe one instruction after the other until a page of slots is full. */
 	for (offset = first_insn(); nr < MAX_PROBES && stats_of("kprobes").live == before.live;
 	     offset += 2) {
 		int fd = kprobe_open(PROBED_FUNCTION, offset);
@@ -367,7 +367,7 @@ static void test_kprobes(void)
 			 "execmem_free has fired once\n");
 }
 
-/* The first word of each line of a file that begins with an address is a range of zeroes */
+/* Whether each line of a file that begins with an address range has a range of zeroes */
 static bool all_hidden(const char *path)
 {
 	char *text = read_file(path), *line, *rest = text;
@@ -415,7 +415,7 @@ int main(void)
 	begin();
 	need(STATS);
 	need(TARGET_KO);
-	/* Each case goes on from the one before: no fixtures. */
+	/* No fixtures: each case continues from the case before. */
 	ksft_set_plan(25);
 
 	trace_begin();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * No page of the kernel's address space is both writable and executable. What the
- * cache of read-only memory has is not writable at any other address, either.
+ * No page of the kernel's address space is both writable and executable. The
+ * memory of the cache is not writable at any other address either.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -29,9 +29,9 @@ static bool has(const struct ptdump *dump, const char *area, bool w, bool x)
 }
 
 /*
- * The memory of an executable mapping, if it is writable through the direct map. Where
- * vmalloc maps small pages, the dump gives the address of the first one, and the
- * others may be anywhere: KUnit looks at all of them.
+ * The direct map of an executable mapping's memory, if it is writable there.
+ * Where vmalloc maps small pages, the dump has only the physical address of
+ * the first page, and the others may be anywhere. KUnit tests all of them.
  */
 static const struct mapping *writable_alias(const struct ptdump *dump, const struct mapping *exec)
 {
@@ -49,7 +49,7 @@ static const struct mapping *writable_alias(const struct ptdump *dump, const str
 	return NULL;
 }
 
-/* Of one dump of the kernel's page tables, how many mappings are not as they should be */
+/* Read a dump of the kernel's page tables; return the number of wrong mappings. */
 static size_t count_wx(bool rox)
 {
 	struct ptdump dump = ptdump_read();
@@ -65,7 +65,7 @@ static size_t count_wx(bool rox)
 				       map->start, map->end, map->area);
 			found++;
 		}
-		/* Pages of kprobe slots that are not from the cache have such an alias */
+		/* Without the cache, pages of kprobe slots do have such an alias. */
 		alias = rox ? writable_alias(&dump, map) : NULL;
 		if (alias) {
 			ksft_print_msg("%#lx-%#lx in \"%s\" is writable at %#lx-%#lx\n",
@@ -91,7 +91,7 @@ FIXTURE_TEARDOWN(kernel)
 	ptdump_free(&self->dump);
 }
 
-/* A dump that misses what is surely there would hide the rest too. */
+/* The dump must have the areas that surely exist. Otherwise it could hide a fault. */
 TEST_F_TIMEOUT(kernel, dump_has_all_areas, LIMIT)
 {
 	EXPECT_TRUE(has(&self->dump, AREA_KERNEL, false, true));
@@ -153,7 +153,7 @@ TEST_F_TIMEOUT(users, no_page_is_after_they_are_gone, LIMIT)
 	EXPECT_EQ(0UL, count_wx(have_rox()));
 }
 
-/* Dump after dump, while a child loads and unloads */
+/* Read dump after dump while a child loads and unloads. */
 TEST_F_TIMEOUT(users, no_page_ever_is_while_they_come_and_go, LIMIT)
 {
 	unsigned int dumps = 0;

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A module that does what modules do: static keys, static calls, static locks,
- * per-CPU data, exception tables, warnings, alternatives, a tracepoint, exports,
- * and data of each kind whose address has a name.
+ * A module that uses features of modules: static keys, static calls, static
+ * locks, per-CPU data, exception tables, warnings, alternatives, a tracepoint,
+ * exports, and data of each kind whose address has a name.
  *
- * Each check runs twice: in init text while the module is loaded, and in core text
- * whenever the parameter "failed" is read. That file has the names of the checks that
- * failed so far, one in a line, and an empty line if none did.
+ * Each check runs in init text when the module is loaded, and in core text
+ * whenever the parameter "failed" is read. Reading this parameter gives the
+ * names of all checks that have failed so far, one on each line, or an empty
+ * line if there is none.
  */
 #include <linux/bug.h>
 #include <linux/init.h>
@@ -31,7 +32,7 @@
 #define CREATE_TRACE_POINTS
 #include "module_features_trace.h"
 
-/* Nothing is mapped there in any process */
+/* No process has a mapping there. */
 #define UNMAPPED	((int __user *)16)
 
 static DEFINE_STATIC_KEY_FALSE(key_off);
@@ -41,7 +42,7 @@ static DEFINE_SPINLOCK(static_spinlock);
 static DEFINE_PER_CPU(int, per_cpu_number);
 static DEFINE_PER_CPU(spinlock_t, per_cpu_lock) = __SPIN_LOCK_UNLOCKED(per_cpu_lock);
 
-/* Arrays, or they would be in the small-data sections */
+/* Arrays: smaller data would be in the small-data sections. */
 static const int named_rodata[] = { 1, 2, 3, 4 };
 static int named_data[] = { 5, 6, 7, 8 };
 static int named_bss[4];
@@ -62,7 +63,7 @@ static void check(bool good, const char *what, const char *where)
 			  used ? "\n" : "", what, where);
 }
 
-/* Whether the kernel says of an address that an object of @size bytes begins there */
+/* Whether the kernel's symbols have an object of @size bytes at an address */
 static bool named(const void *addr, const char *name, size_t size)
 {
 	char text[KSYM_SYMBOL_LEN], symbol[64], module[64];
@@ -94,7 +95,7 @@ int module_features_add(int a, int b)
 }
 EXPORT_SYMBOL_GPL(module_features_add);
 
-/* With svpbmt, the kernel replaces the first instruction by the second one */
+/* If the CPU has Svpbmt, the kernel replaces the first instruction by the second. */
 static __always_inline bool alternative_is_right(void)
 {
 #if defined(CONFIG_RISCV_ALTERNATIVE) && defined(CONFIG_RISCV_ISA_SVPBMT)
@@ -129,7 +130,7 @@ static __always_inline bool warn_returns(void)
 
 static __always_inline bool locks_work(void)
 {
-	spinlock_t *lock;	/* this CPU's, guards nothing */
+	spinlock_t *lock;	/* of this CPU, guards nothing */
 
 	mutex_lock(&static_mutex);
 	spin_lock(&static_spinlock);
@@ -154,7 +155,7 @@ static __always_inline bool per_cpu_works(void)
 	return after == before + 1;
 }
 
-/* Not from within: who switches a key sees what others will see */
+/* Read the keys here: the function that switches a key must see what other code sees. */
 static __always_inline bool keys_are(bool off, bool on)
 {
 	return !!static_branch_unlikely(&key_off) == off && !!static_branch_likely(&key_on) == on;
@@ -190,7 +191,7 @@ static __always_inline bool static_call_changes(void)
 #ifdef CONFIG_RISCV
 int named_within(int value);
 
-/* 8 bytes or more, with a symbol of the assembler where the instruction set changes */
+/* 8 bytes or more. The assembler adds a symbol where the instruction set changes. */
 asm(".pushsection .text\n"
 	".type named_within, @function\n"
 	"named_within:\n"
@@ -204,14 +205,14 @@ asm(".pushsection .text\n"
 	".popsection\n");
 #endif
 
-/* Whether the direct map is told from the rest: on RISC-V, both are above PAGE_OFFSET */
+/* Whether the kernel tells the direct map from modules, both of which are above PAGE_OFFSET */
 static bool direct_map_is_known(void)
 {
 	void *buffer = kmalloc(1, GFP_KERNEL);
 	bool good = buffer && virt_addr_valid(buffer) && !virt_addr_valid(&named_data[0]);
 
 #if defined(CONFIG_RISCV) && defined(CONFIG_64BIT)
-	/* The last page for modules and programs, which the kernel's image follows */
+	/* The last page of the window of modules and programs, just below the kernel's image */
 	good &= !virt_addr_valid(kernel_map.virt_addr - PAGE_SIZE);
 #endif
 	kfree(buffer);
@@ -259,7 +260,7 @@ static int number = 1;
 module_param(number, int, 0644);
 MODULE_PARM_DESC(number, "Any number");
 
-/* Not inlined, so that a kprobe can be set on it before its text is there */
+/* Not inlined: a kprobe is put on it, by name, before its text is loaded. */
 static noinline int __init module_features_probed(int value)
 {
 	return value + named_initdata[0];

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A module that calls a function and reads data of another one.
+ * A module that calls a function and reads data of another module.
  */
 #include <linux/module.h>
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A module whose text has more than 4 MiB, and is called at both ends.
+ * A module with more than 4 MiB of text, with calls at both ends.
  */
 #include <linux/module.h>
 
@@ -8,7 +8,7 @@
 
 int module_large_first(int value);
 
-/* Calls from one end to the other are out of reach of a single jump instruction */
+/* A single jump instruction cannot reach from one end to the other. */
 asm(".pushsection .text\n"
 	".globl module_large_first\n"
 	".type module_large_first, @function\n"
