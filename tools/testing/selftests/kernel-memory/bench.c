@@ -1,28 +1,31 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Work whose cost is to be measured: each piece of it is a section between two
- * instructions without effect, which an emulator that counts can see. The first has
- * a0 point to the section's name and a1 be how often the work is done in it.
- * A section is printed, too, with the instructions it took for each time; that number
- * is right on one hart under QEMU's -icount shift=0, with which a nanosecond is an
- * instruction, and only if it does not wait. What else there is to know
- * is printed as "value NAME NUMBER".
+ * Work whose cost is measured. Each piece of work is a section between two
+ * marker instructions without effect, which an emulator's plugin can see. At
+ * the first marker, a0 points to the section's name, and a1 is the number of
+ * times that the section does its work.
  *
- *   bench bpf PROGRAMS INSNS	load, close so many programs of so many instructions
- *   bench kprobe		register, arm, disarm, remove a kprobe that needs a slot
- *   bench kprobes COUNT	so many of them, in a module
- *   bench calls PROGRAMS INSNS MODULES	have them all there and run each in turn
- *   bench module NAME [PARAMETERS]	insert and remove it
- *   bench functions COUNT...	insert and remove a module of so many functions, once
- *   bench pieces LIVE SIZE...	allocate and free this size while so many are live
- *   bench memory MIB...	add and remove so much memory
- *   bench online BLOCKS	add and remove a block of memory while so many are there
- *   bench adders NR		so many processes at once add, then remove memory
- *   bench resize MIB		grow and shrink by so much, which the host does for "resize BYTES"
+ * A section is printed, too, with its instructions for each time. This number
+ * is right only on one hart, under QEMU's -icount shift=0, where a nanosecond
+ * is an instruction, and only if the section does not wait. Other results are
+ * printed as "value NAME NUMBER".
+ *
+ *   bench bpf PROGRAMS INSNS	load and close BPF programs of this length
+ *   bench kprobe		add, arm, disarm, remove a kprobe with a slot
+ *   bench kprobes COUNT	the same for COUNT kprobes in a module
+ *   bench calls PROGRAMS INSNS MODULES	load all, then run each in turn
+ *   bench module NAME [PARAMETERS]	insert and remove a module
+ *   bench functions COUNT...	insert and remove a module of this size, once
+ *   bench pieces LIVE SIZE...	allocate and free, beside LIVE pieces
+ *   bench memory MIB...	add and remove memory
+ *   bench online BLOCKS	add and remove a block beside BLOCKS others
+ *   bench adders NR		NR processes at once add, then remove memory
+ *   bench resize MIB		resize: the host does it at "resize BYTES"
  *   bench fork			fork, exit and wait
- *   bench trace STEPS SEED	programs of any size, kprobes and modules come and go at random
+ *   bench trace STEPS SEED	load and unload all kinds at random
  *
- * If "-p" is the first argument it waits for a line of input when all of a series is there.
+ * With "-p" as the first argument, it waits for a line of input when all
+ * objects of a series are loaded.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -49,19 +52,19 @@
 #define BENCH_MODULE	"execmem_bench"
 #define BENCH_KO	"modules/execmem_bench.ko"
 
-#define ROUNDS		20	/* of what is not done often anyway */
+#define ROUNDS		20	/* of work whose single run is short */
 #define PAIRS		1000
 #define MAX_COPIES	100
-#define MAX_LIVE	500	/* of programs in a trace, */
+#define MAX_LIVE	500	/* programs in a trace, */
 #define LIVE_PROBES	100
 #define LIVE_MODULES	20
 #define MAX_INSNS	4096
 #define MAX_ADDERS	8
 #define ADDER_BLOCKS	16
-#define RESIZE_LIMIT	30	/* seconds; for memory in use virtio-mem takes 50 */
+#define RESIZE_LIMIT	30	/* seconds; virtio-mem takes 50 for memory in use */
 
 static bool pauses;
-/* Not in the first round of some work, which is not like the others. */
+/* False in the first round of some work, which differs from later rounds. */
 static bool counted = true;
 static char section[64];
 static unsigned long units, section_start;
@@ -85,7 +88,7 @@ static unsigned long instructions(void)
 #define mark(n, name, units) do { } while (0)
 #endif
 
-/* Both are few instructions, and the same for all. */
+/* Both markers are few instructions, the same number for all sections. */
 #define begin(nr, ...)							\
 	do {								\
 		snprintf(section, sizeof(section), __VA_ARGS__);	\
@@ -118,8 +121,8 @@ static void pause_for(const char *what)
 }
 
 /*
- * Frees wait for a grace period, are then made in batches, and handed to a worker.
- * What this takes when there is none is part of all that calls it.
+ * Wait for frees: they wait for a grace period and are then made in batches by
+ * a worker. The costs of an idle wait are part of the work of all callers.
  */
 static void settle(void)
 {
@@ -173,7 +176,7 @@ static void bench_bpf(size_t programs, size_t nr)
 	long pages;
 	size_t i;
 
-	/* What the first one needs and the others find is not counted. */
+	/* Do not count work that only the first program causes. */
 	close(load_program(nr));
 	settle();
 
@@ -199,7 +202,7 @@ static void bench_bpf(size_t programs, size_t nr)
 	free(fds);
 }
 
-/* An operation of modules/execmem_bench.c */
+/* Run an operation of modules/execmem_bench.c. */
 static void operate(const char *operation, unsigned long count, unsigned long size)
 {
 	char path[128], text[64];
@@ -210,8 +213,9 @@ static void operate(const char *operation, unsigned long count, unsigned long si
 }
 
 /*
- * What a kernel takes a kprobe event of: the system call has a name of its own in each,
- * and the function tracer, where it owns the function's first 8 bytes, keeps others away.
+ * Find a kprobe event that this kernel accepts. The system call's function has
+ * another name in each kernel. Where the function tracer owns the first 8
+ * bytes of a function, other probes cannot be there.
  */
 static const char *find_kprobe_event(void)
 {
@@ -233,7 +237,7 @@ static const char *find_kprobe_event(void)
 	die("the kernel takes no kprobe of the system call getppid");
 }
 
-/* Through tracing, which any kernel has. */
+/* Use tracing: every kernel has it. */
 static void bench_kprobe(void)
 {
 	const char *event = find_kprobe_event();
@@ -253,7 +257,7 @@ static void bench_kprobe(void)
 	}
 }
 
-/* Of an instruction in a module, with nothing else around it. */
+/* Use instructions in a module, without the costs of tracing. */
 static void bench_kprobes(unsigned int count)
 {
 	unsigned int i;
@@ -272,7 +276,7 @@ static void bench_kprobes(unsigned int count)
 	module_unload(BENCH_MODULE);
 }
 
-/* Copies of a module have names of their own, of the same length. */
+/* Each copy of a module has its own name. All names have the same length. */
 static const char *copy_name(unsigned int number)
 {
 	static char name[sizeof(TARGET_MODULE)];
@@ -314,7 +318,7 @@ static void bench_calls(size_t programs, size_t nr, unsigned int modules)
 		begin(programs, "calls %zu", programs);
 		for (i = 0; i < programs; i++)
 			bpf_run(fds[i]);
-		/* Reading this runs text of the module. */
+		/* Reading the parameter runs text of the module. */
 		for (copy = 0; copy < modules; copy++) {
 			snprintf(path, sizeof(path), "/sys/module/%s/parameters/answer",
 				 copy_name(copy));
@@ -331,7 +335,7 @@ static void bench_calls(size_t programs, size_t nr, unsigned int modules)
 	free(fds);
 }
 
-/* Small modules first: whatever is done once does not change what a large one takes. */
+/* Small modules come first, so that work done only once is not counted for a large one. */
 static void bench_functions(char *counts[])
 {
 	char name[64], path[128];
@@ -392,7 +396,7 @@ static void must_hotplug(const char *operation, unsigned long start, unsigned lo
 		die("%s %lu MiB: %s", operation, size / MIB, strerror(err));
 }
 
-/* Memory comes and goes in one step; the sections' names end with @when. */
+/* Add and remove memory in one step. @when is appended to the names of the sections. */
 static void bench_range(unsigned long start, unsigned long mib, const char *when)
 {
 	int round;
@@ -416,7 +420,7 @@ static void bench_memory(char **sizes)
 	module_unload("hotplug_range");
 }
 
-/* Those that are there have come one by one, so that each has a range of its own in iomem. */
+/* Add the other blocks one by one, so that each has its own range in iomem. */
 static void bench_online(unsigned int blocks)
 {
 	unsigned long start, end, at, block = block_size();
@@ -435,8 +439,8 @@ static void bench_online(unsigned int blocks)
 }
 
 /*
- * A process that adds or removes blocks of its own, each time that the name of the operation
- * is written to the file that this returns. It answers with an errno or 0.
+ * Start a process that adds or removes its own blocks. Write the name of an
+ * operation to the returned file; the process answers with an errno or 0.
  */
 static int start_adder(unsigned long start, int answers)
 {
@@ -485,9 +489,9 @@ static void adders_do(const char *operation, const int *adders, unsigned int nr,
 }
 
 /*
- * All run on one hart, and take turns: a hart of its own would spin while another process
- * has the lock, and how long depends on luck. They are older than the memory: pages that
- * they had in it would have to move.
+ * All adders run on one hart and take turns. On several harts, a process would
+ * spin while another one has the lock, for a random time. The adders start
+ * before the memory is added: pages in that memory would have to be moved.
  */
 static void bench_adders(unsigned int nr)
 {
@@ -514,8 +518,8 @@ static void bench_adders(unsigned int nr)
 }
 
 /*
- * The host gives the guest so much more than it was booted with. MemTotal is the last to
- * change when memory comes, its range when it goes.
+ * Have the host change the guest's memory. When memory is added, MemTotal is
+ * the last to change; when it is removed, its range in /proc/iomem is.
  */
 static void become(unsigned long total, unsigned long size)
 {
@@ -574,7 +578,7 @@ static unsigned int next_random(unsigned int *state)
 	return *state >> 8;
 }
 
-/* Half of the programs are small, few are large */
+/* Half of the programs are small, and few are large. */
 static int load_random_program(unsigned int *seed)
 {
 	unsigned int insns = next_random(seed) % 2048;
@@ -582,7 +586,7 @@ static int load_random_program(unsigned int *seed)
 	return load_program(2 + (insns >> next_random(seed) % 11));
 }
 
-/* Of 20 steps, 16 are of programs, 3 of kprobes, 1 of a module; as much comes as goes. */
+/* Of 20 steps, 16 are for programs, 3 for kprobes, 1 for a module; half of them unload. */
 static void bench_trace(unsigned int steps, unsigned int seed)
 {
 	int *fds = many_files(MAX_LIVE);
@@ -657,9 +661,9 @@ int main(int argc, char **argv)
 	argv += 1 + pauses;
 	what = *argv ? *argv++ : "";
 
-	/* Other harts are left idle, and need not be told about this process. */
+	/* On one hart: the others are idle, and need no interrupts because of this process. */
 	pin_to_cpu(0);
-	/* Until there is entropy, each random number costs as much as a program. */
+	/* Wait for entropy: before, each random number costs as much as a program. */
 	if (getrandom(&seed, sizeof(seed), 0) != sizeof(seed))
 		die("getrandom: %s", strerror(errno));
 

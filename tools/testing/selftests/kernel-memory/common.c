@@ -17,14 +17,14 @@
 
 #define ROX_PARAM	"/sys/module/execmem/parameters/rox"
 
-/* The bytes at the beginning of a function that are the function tracer's */
+/* The bytes at the beginning of a function that belong to the function tracer */
 #ifdef __x86_64__
 #define TRACER_CALL	5
 #else
 #define TRACER_CALL	8
 #endif
 
-/* As /proc/vmallocinfo names who allocates a block of the cache */
+/* The allocating function in /proc/vmallocinfo for a block of the cache */
 #define CACHE_BLOCK	"execmem_cache_take+"
 
 static bool has_header;
@@ -123,9 +123,9 @@ void write_file(const char *path, const char *text)
 }
 
 /*
- * Lines are "---[ name ]---" or
- * "0xstart-0xend   0xphys  <n><unit> <level> <software> D A G U X W R V", where
- * a flag that is clear is a dot and clear software bits are blanks.
+ * A line is "---[ name ]---" or
+ * "0xstart-0xend   0xphys  <n><unit> <level> <software> D A G U X W R V". A
+ * clear flag is a dot. Clear software bits are blanks.
  */
 struct ptdump ptdump_read(void)
 {
@@ -134,7 +134,7 @@ struct ptdump ptdump_read(void)
 	const char *area = "";
 	char *line, *rest;
 
-	/* The areas' names point into the text of the latest dump. */
+	/* The names of areas point into the text of the latest dump. */
 	free(text);
 	text = read_file(PTDUMP);
 
@@ -311,7 +311,7 @@ struct usage usage_read(void)
 		if (sscanf(line, "0x%*x-0x%*x %zu %127s", &bytes, name) != 2)
 			die("/proc/vmallocinfo: cannot read \"%s\"", line);
 
-		/* Freed already; and kernel threads, whose stacks come and go. */
+		/* Skip freed areas, and kernel threads, whose stacks come and go. */
 		if (!strcmp(name, "unpurged") || !strncmp(name, "kernel_clone+", 13))
 			continue;
 
@@ -343,7 +343,7 @@ bool usage_is_back(const struct usage *before, const struct usage *now, bool say
 
 		if (old && old->areas >= caller->areas && old->bytes >= caller->bytes)
 			continue;
-		/* The cache keeps a block that nobody uses */
+		/* The cache keeps one unused block. */
 		if (!strncmp(caller->name, CACHE_BLOCK, strlen(CACHE_BLOCK)) &&
 		    caller->areas <= (old ? old->areas : 0) + 1)
 			continue;
@@ -394,7 +394,7 @@ bool have_modules(void)
 	return !access("/proc/modules", F_OK);
 }
 
-/* A module of the tests in several folders is in the folder of this file. */
+/* Modules for the tests of several folders are in the folder of this file. */
 static const char *module_path(const char *path)
 {
 	static char shared[128];
@@ -426,7 +426,7 @@ char *module_read(const char *path, size_t *size)
 	const size_t length = sizeof(signature) - 1;
 	char *image = read_bytes(module_path(path), size);
 
-	/* The last bytes say that there is one. */
+	/* These last bytes mark a signature. */
 	if (*size > length && !memcmp(image + *size - length, signature, length))
 		*size -= length;
 	return image;
@@ -486,7 +486,7 @@ unsigned long first_insn(void)
 {
 	static long offset = -1;
 
-	/* Looked up once, so that opening is all that later calls do. */
+	/* Looked up once: later calls must do nothing but open. */
 	if (offset < 0)
 		offset = access("/sys/kernel/tracing/available_filter_functions", F_OK) ?
 			 0 : TRACER_CALL;
@@ -503,7 +503,7 @@ int kprobe_open(const char *function, unsigned long offset)
 	};
 	int fd;
 
-	/* Read once, so that opening is all that later calls do. */
+	/* Read once: later calls must do nothing but open. */
 	if (!type)
 		type = read_long("/sys/bus/event_source/devices/kprobe/type");
 	attr.type = type;
@@ -587,8 +587,9 @@ int bpf_load(int value)
 }
 
 /*
- * Byte swaps of 64 bits, an even number so that the value is what it was. None
- * takes more space as native code: some 80 bytes on 64-bit, 140 on 32-bit.
+ * 64-bit byte swaps, an even number so that the value does not change. No
+ * other instruction has larger native code: some 80 bytes on 64-bit, 140 on
+ * 32-bit.
  */
 #define SWAPS		16384
 
@@ -633,7 +634,7 @@ unsigned int bpf_run(int fd)
 	return result;
 }
 
-/* @address gets where the image is */
+/* Stores the image's address in @address. */
 static struct bpf_prog_info bpf_info(int fd, uint64_t *address)
 {
 	struct bpf_prog_info info = {
@@ -679,7 +680,7 @@ unsigned long bpf_window_end(void)
 		return symbol_address("__init_begin");
 	return symbol_address("_start");
 #else
-	return 0xc0000000;	/* PAGE_OFFSET, the end of the vmalloc space */
+	return 0xc0000000;	/* PAGE_OFFSET, where the vmalloc space ends */
 #endif
 }
 
@@ -710,7 +711,7 @@ static int nth_fd;
 
 void fail_prepare(void)
 {
-	/* Refused or not at the discretion of no chance but our count. */
+	/* Make all allocations subject to our count, and nothing random. */
 	write_file("/sys/kernel/debug/failslab/ignore-gfp-wait", "N");
 	write_file("/sys/kernel/debug/failslab/verbose", "0");
 	write_file("/sys/kernel/debug/fail_page_alloc/ignore-gfp-wait", "N");
@@ -720,7 +721,7 @@ void fail_prepare(void)
 	nth_fd = open("/proc/self/fail-nth", O_RDWR | O_CLOEXEC);
 	if (nth_fd < 0)
 		die("open /proc/self/fail-nth: %s", strerror(errno));
-	/* This program's own page faults are none of its operations' allocations. */
+	/* Page faults of this program must not count as allocations of an operation. */
 	if (mlockall(MCL_CURRENT | MCL_FUTURE))
 		die("mlockall: %s", strerror(errno));
 }

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What the tests of several folders share: the users of executable memory
- * (modules, kprobes, BPF programs) and where the kernel says that they are.
+ * Shared by the tests of several folders: the users of executable memory
+ * (modules, kprobes, BPF programs), and their addresses as the kernel shows
+ * them.
  *
- * Everything here ends the program with "Bail out!" when the system cannot do
- * what a test needs; only what a test is about is left for it to judge.
+ * If the system lacks something that a test needs, these functions end the
+ * program with "Bail out!". They return only results that a test must judge.
  */
 #ifndef SELFTESTS_KERNEL_MEMORY_COMMON_H
 #define SELFTESTS_KERNEL_MEMORY_COMMON_H
@@ -18,12 +19,12 @@
 #define PAGE_SIZE	4096UL
 #define BPF_WINDOW	(128UL << 20)
 
-/* Frees that wait for RCU and for a worker; long over when nothing leaks. */
+/* Limit for frees that wait for RCU and a worker; without a leak they are faster. */
 #define SETTLE_LIMIT	30	/* seconds */
 
 /*
- * The names the page-table dump gives to the areas. On 32-bit modules and BPF
- * are in the vmalloc space and the kernel is in the direct map.
+ * The names of areas in the page-table dump. On 32-bit, modules and BPF
+ * programs are in the vmalloc space, and the kernel is in the direct map.
  */
 #define AREA_VMALLOC	"vmalloc() area"
 #define AREA_LINEAR	"Linear mapping"
@@ -43,7 +44,7 @@
 #define MIB		(1024UL * 1024)
 #define GIB		(1024 * MIB)
 
-/* Nothing but a test calls it, and the instruction at first_insn() needs a slot. */
+/* Only tests call it. The instruction at first_insn() needs a slot. */
 #define PROBED_SYSCALL	"sys_getppid"
 
 #define PTDUMP		"/sys/kernel/debug/kernel_page_tables"
@@ -52,8 +53,8 @@
 /* One line of PTDUMP */
 struct mapping {
 	unsigned long start, end;
-	unsigned long phys;	/* of the start */
-	bool large;		/* entries above the lowest level */
+	unsigned long phys;	/* physical address of start */
+	bool large;		/* mapped by entries above the lowest level */
 	bool valid, r, w, x;
 	const char *area;
 };
@@ -70,28 +71,28 @@ struct ptdump {
 	} while (0)
 
 /*
- * What main() of a test begins with, if kselftest_harness.h prints the header and if not. They
- * skip the test, with exit code 4, unless root runs it.
+ * A test's main() first calls prepare() if kselftest_harness.h prints the
+ * header, and otherwise begin(). Without root, both skip the test.
  */
 void prepare(void);
 void begin(void);
 /*
- * Skip it as well where the kernel does not have a file, or a module was not built, and where
+ * Skip the test if the kernel lacks a file, if a module was not built, or if
  * the kernel cannot show its page tables.
  */
 void need(const char *path);
 void need_ptdump(void);
 
-/* The whole file, how many bytes it has, or the number in it; free() the text. */
+/* A file's text, its length in bytes, or the number in it. The caller frees the text. */
 char *read_file(const char *path);
 char *read_bytes(const char *path, size_t *length);
 long read_long(const char *path);
-/* Write to a file of the kernel's: returns 0 or the errno, or ends the program. */
+/* Write to a file of the kernel. Returns 0 or the errno; must_write() exits on errors. */
 int try_write(const char *path, const char *text);
 void must_write(const char *path, const char *text);
 void write_file(const char *path, const char *text);
 
-/* Takes the dump; free it with ptdump_free(). */
+/* Read the dump. Free it with ptdump_free(). */
 struct ptdump ptdump_read(void);
 void ptdump_free(struct ptdump *dump);
 const struct mapping *ptdump_find(const struct ptdump *dump, unsigned long addr);
@@ -101,24 +102,24 @@ struct stats {
 	unsigned long live, asked, used, peak, failed, blocks;
 };
 
-/* Of a type as the file names it, or of "total". */
+/* The statistics of a type, as named in the file, or of "total" */
 struct stats stats_of(const char *type);
-/* The same, once it does not change: what was freed before may wait for RCU and a worker. */
+/* The same, once they are stable: earlier frees may wait for RCU and a worker. */
 struct stats stats_at_rest(const char *type);
-/* True once what is live is what was @before, false if that takes too long. */
+/* Wait until the live values are those of @before. Returns false after the limit. */
 bool stats_settle(const char *type, const struct stats *before);
-/* True once as many are live as in @before, and @more; false if that takes too long. */
+/* Wait until @more allocations than in @before are live. Returns false after the limit. */
 bool stats_come_to(const char *type, const struct stats *before, long more);
 
-/* The address of a symbol in /proc/kallsyms, 0 if there is none. */
+/* The address of a symbol in /proc/kallsyms, or 0 */
 unsigned long symbol_address(const char *name);
 
 /*
- * The start of the /proc/vmallocinfo area that holds @addr, 0 if none does.
+ * The start of the area in /proc/vmallocinfo that holds @addr, or 0.
  */
 unsigned long vmalloc_area(unsigned long addr);
 
-/* The areas of /proc/vmallocinfo by who allocated them. */
+/* The areas of /proc/vmallocinfo, grouped by the function that allocated them */
 struct caller {
 	char name[128];
 	size_t areas;
@@ -131,20 +132,20 @@ struct usage {
 };
 
 struct usage usage_read(void);
-/* True if nobody has more in @now than in @before; @say names who has. */
+/* True if no function has more in @now than in @before. With @say, print those that have. */
 bool usage_is_back(const struct usage *before, const struct usage *now, bool say);
 void usage_free(struct usage *usage);
-/* True as soon as it is, false if that takes too long. */
+/* Wait until this is true. Returns false after the limit. */
 bool usage_settle(const struct usage *before);
 
-/* Whether text is served from the cache of read-only memory. */
+/* Whether text comes from the cache of read-only memory */
 bool have_rox(void);
-/* Whether the kernel can load modules at all. */
+/* Whether the kernel can load modules */
 bool have_modules(void);
 
 /*
- * A module's file, to be changed and loaded with init_module(): without its signature,
- * which is not that of a changed file. The caller frees it.
+ * Read a module's file, to change it and load it with init_module(). A
+ * signature is removed, because it would not match. The caller frees the file.
  */
 char *module_read(const char *path, size_t *size);
 /* Returns 0 or the errno of finit_module(). */
@@ -157,52 +158,52 @@ unsigned long module_section(const char *module, const char *section);
 long target_answer(void);
 
 /*
- * Where the first instruction of a function is that a kprobe replaces. A function begins
- * with the call of the function tracer, if the kernel has that: a kprobe at offset 0 is
- * then carried out by the tracer, and has no slot.
+ * The offset of the first instruction of a function that a kprobe replaces. If
+ * the kernel has the function tracer, a function begins with the tracer's call.
+ * The tracer then handles kprobes at offset 0, which therefore have no slot.
  */
 unsigned long first_insn(void);
 /*
- * A kprobe that counts the hits of this process, until its file descriptor is
- * closed. kprobe_open() returns a negative errno if it cannot be had.
+ * Attach a kprobe that counts the hits of this process until its file
+ * descriptor is closed. On failure, kprobe_open() returns a negative errno.
  */
 int kprobe_open(const char *function, unsigned long offset);
-/* At first_insn() */
+/* The same at first_insn() */
 int kprobe_attach(const char *function);
 unsigned long kprobe_hits(int fd);
 
-/* Of a map whose keys have 32 bits. Returns a file descriptor or a negative errno. */
+/* Create a map with 32-bit keys. Returns a file descriptor or a negative errno. */
 int bpf_map(enum bpf_map_type type, size_t value_size, size_t entries, unsigned int flags);
-/* Returns a file descriptor or a negative errno. */
+/* Load a program. Returns a file descriptor or a negative errno. */
 int bpf_load_insns(enum bpf_prog_type type, const struct bpf_insn *insns, size_t nr);
-/* A BPF program that calls a helper and returns @value. */
+/* Load a program that calls a helper and returns @value. */
 int bpf_load(int value);
-/* The same, but returns the negative errno if it fails. */
+/* The same, but returns a negative errno if it fails. */
 int bpf_open(int value);
-/* One that returns @value and is as large as can be; returns a negative errno if it fails. */
+/* Load a program of the largest size that returns @value. Returns a negative errno if it fails. */
 int bpf_load_large(int value);
 unsigned int bpf_run(int fd);
-/* Runs it @repeat times for @result; returns 0 or the errno. */
+/* Run a program @repeat times and get its result. Returns 0 or the errno. */
 int bpf_test_run(int fd, unsigned int repeat, unsigned int *result);
-/* The address of its JIT image, 0 if there is none. */
+/* The address of a program's JIT image, or 0 */
 unsigned long bpf_address(int fd);
-/* The bytes of it, 0 if there is none. */
+/* The size of the image in bytes, or 0 */
 size_t bpf_image_size(int fd);
-/* Its name in /proc/kallsyms. */
+/* Get a program's name in /proc/kallsyms. */
 void bpf_symbol(int fd, char *name, size_t size);
 
-/* Where images may be. The last BPF_WINDOW bytes below the end without the cache. */
+/* The window of images. Without the cache, it is the last BPF_WINDOW bytes below the end. */
 unsigned long bpf_window_start(void);
 unsigned long bpf_window_end(void);
-/* Behind the kernel's text, where the cache begins. */
+/* Whether an address is behind the kernel's text, where the cache begins */
 bool in_text_tail(unsigned long addr);
 
 void pin_to_cpu(int cpu);
 
-/* Refuse the nth allocation that this process makes from here on; none if 0. */
+/* fail_nth() refuses the nth allocation of this process from now on, or none if nth is 0. */
 void fail_prepare(void);
 void fail_nth(unsigned int nth);
-/* How many allocations are still to be made until one is refused; 0 if it was. */
+/* The number of allocations before one is refused, or 0 if one was refused */
 unsigned int fail_pending(void);
 
 #endif /* SELFTESTS_KERNEL_MEMORY_COMMON_H */

@@ -1,20 +1,20 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# What the Makefiles of the folders have in common that use common.[ch] and memory.[ch].
-# A folder names its programs in TEST_GEN_PROGS and TEST_GEN_PROGS_EXTENDED, and those that
-# only a 64-bit kernel can run in TEST_GEN_PROGS_64 and TEST_GEN_PROGS_EXTENDED_64.
+# Shared by the Makefiles of all folders that use common.[ch] and memory.[ch].
+# A folder names its programs in TEST_GEN_PROGS and TEST_GEN_PROGS_EXTENDED, and the programs
+# for 64-bit kernels only in TEST_GEN_PROGS_64 and TEST_GEN_PROGS_EXTENDED_64.
 
 SHARED := ../kernel-memory
 
-# Static, so that the programs run in a guest that has no C library.
+# Static: the guest that runs the programs has no C library.
 CFLAGS += -Wall -Wextra -O2 -static -isystem $(KSELFTEST) -I$(SHARED)
 LOCAL_HDRS += $(SHARED)/common.h $(SHARED)/memory.h
 
-# Elsewhere than in the kernel tree, say where its selftests are.
+# Outside of the kernel tree, set KSELFTEST to the directory of its selftests.
 KSELFTEST ?= ..
 include $(KSELFTEST)/lib.mk
 
-# The compiler knows what it compiles for, and which one it is lib.mk has said.
+# lib.mk has chosen the compiler, which knows the word size of its target.
 ifeq ($(shell echo __LP64__ | $(CC) -E -P -x c -),1)
 TEST_GEN_PROGS += $(addprefix $(OUTPUT)/, $(TEST_GEN_PROGS_64))
 TEST_GEN_PROGS_EXTENDED += $(addprefix $(OUTPUT)/, $(TEST_GEN_PROGS_EXTENDED_64))
@@ -23,7 +23,7 @@ endif
 
 $(TEST_GEN_PROGS) $(TEST_GEN_PROGS_EXTENDED): $(SHARED)/common.c $(SHARED)/memory.c
 
-# The modules that the programs load, for the kernel whose output directory KDIR is
+# The programs load these modules. KDIR is the output directory of the kernel.
 KDIR ?= $(abspath $(CURDIR)/../../../..)
 
 modules clean_modules:

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Execute another kernel, in one of the two ways that there are:
+ * Execute another kernel, with one of two system calls:
  *
- *   kexec file VMLINUX INITRAMFS ARGUMENTS	kexec_file_load(), with these arguments
- *   kexec load IMAGE INITRAMFS			kexec_load(), as kexec-tools does by default
- *   kexec crash VMLINUX INITRAMFS ARGUMENTS	only load it, for when this kernel crashes
+ *   kexec file VMLINUX INITRAMFS ARGUMENTS	kexec_file_load()
+ *   kexec load IMAGE INITRAMFS			kexec_load()
+ *   kexec crash VMLINUX INITRAMFS ARGUMENTS	only load, for a crash
  *
- * kexec_load() is told what is where, the device tree included. That is the one
- * of this kernel, in whose arguments the word "this" becomes "next".
+ * kexec-tools use kexec_load() by default. For it, the program places all
+ * segments, including the device tree. It copies this kernel's tree, and
+ * replaces the word "this" in the kernel's arguments by "next".
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -25,7 +26,7 @@
 
 #define DEVICE_TREE	"/sys/firmware/fdt"
 
-/* Of the header of an image, Documentation/riscv/boot-image-header.rst */
+/* An offset in the header of an image, see Documentation/riscv/boot-image-header.rst */
 #define IMAGE_SIZE	16
 
 static int open_file(const char *path)
@@ -45,7 +46,7 @@ static void load_file(const char *vmlinux, const char *initramfs, const char *ar
 		die("kexec_file_load: %s", strerror(errno));
 }
 
-/* What firmware and boot loader have told this kernel, in the tree; not to be made longer */
+/* A property of the tree that firmware and boot loader set. It must not get longer. */
 static char *chosen_property(void *tree, const char *name, int *length)
 {
 	char *value = fdt_getprop_w(tree, fdt_path_offset(tree, "/chosen"), name, length);
@@ -60,7 +61,7 @@ static void set_address(void *tree, const char *name, uint64_t address)
 	int length;
 	char *value = chosen_property(tree, name, &length);
 
-	/* Big endian, in four bytes or eight */
+	/* Big endian, with four or eight bytes */
 	address = cpu_to_fdt64(address);
 	memcpy(value, (char *)&address + sizeof(address) - length, length);
 }
@@ -81,7 +82,7 @@ static unsigned long round_up(unsigned long value, unsigned long unit)
 	return (value + unit - 1) & -unit;
 }
 
-/* Where the kernel is whose text /proc/iomem has */
+/* The start of the kernel whose text is in /proc/iomem */
 static unsigned long kernel_start(void)
 {
 	char *iomem = read_file("/proc/iomem"), *code = strstr(iomem, " : Kernel code");
@@ -105,7 +106,7 @@ static struct kexec_segment segment_of(const char *path, unsigned long address)
 	return segment;
 }
 
-/* The first address behind a segment at which there may be a kernel, or anything */
+/* The first address behind a segment where another segment, even a kernel, can be */
 static unsigned long behind(const struct kexec_segment *segment)
 {
 	return round_up((unsigned long)segment->mem + segment->memsz, 2 * MIB);

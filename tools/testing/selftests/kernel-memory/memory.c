@@ -304,12 +304,12 @@ struct kcore kcore_open(void)
 	if (kcore.fd < 0 || pread(kcore.fd, &elf, sizeof(elf), 0) != sizeof(elf))
 		die("/proc/kcore: %s", strerror(errno));
 	for (i = 0; i < elf.e_phnum; i++) {
-		/* More than there are, if some went away: all of the file is there to read */
+		/* If some went away there are fewer: the file still has enough bytes to read. */
 		if (pread(kcore.fd, &header, sizeof(header), elf.e_phoff + i * sizeof(header)) !=
 		    sizeof(header))
 			die("/proc/kcore: %s", strerror(errno));
 		if (header.p_type != PT_LOAD || header.p_paddr == -1UL ||
-		    header.p_vaddr == text)	/* RAM, too, but of another mapping */
+		    header.p_vaddr == text)	/* RAM, but of another mapping */
 			continue;
 		if (kcore.nr == KCORE_HEADERS)
 			die("/proc/kcore has more than %d headers", KCORE_HEADERS);

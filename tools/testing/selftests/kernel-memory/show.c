@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Shows, for a person, what the tests check.
+ * Show, for a person, the facts that the tests check.
  *
- *   show symbol NAME	where the page-table dump has a kernel symbol
+ *   show symbol NAME	the page-table dump's line for a kernel symbol
  *   show module NAME	the same for the sections of a module
- *   show bpf COUNT [COMMAND]	load and run BPF programs, and where the first of them
- *			are; then run a command for the shell, while they are loaded
- *   show memory MIB	write and read memory, and how much of it is hot-added
- *   show insert PATH	load a module, once: BusyBox's insmod does it a second time
- *			when the first one fails; parameters can follow
+ *   show bpf COUNT [COMMAND]	load and run BPF programs, show the first
+ *			addresses, then run a shell command
+ *   show memory MIB	write and read memory; how much is hot-added?
+ *   show insert PATH	load a module, with parameters if any, only once:
+ *			BusyBox's insmod tries again if it fails
  */
 #include <string.h>
 #include <sys/mman.h>
@@ -17,7 +17,7 @@
 #include "common.h"
 #include "memory.h"
 
-/* Looking one up takes long */
+/* A look-up takes long. */
 #define MAX_SHOWN	8
 
 #define ADDRESS_DIGITS	((int)(2 * sizeof(long)))
@@ -53,7 +53,7 @@ static int main_bpf(int count, const char *command)
 	int i;
 
 	for (i = 0; i < count; i++) {
-		/* Stays loaded until the program ends. */
+		/* The program stays loaded until this process ends. */
 		int fd = bpf_load(i);
 		int value = bpf_run(fd);
 		char name[64];

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What the modules of several tests share.
+ * Shared by the modules of several tests.
  */
 #ifndef SELFTESTS_KERNEL_MEMORY_MODULES_COMMON_H
 #define SELFTESTS_KERNEL_MEMORY_MODULES_COMMON_H
@@ -11,12 +11,12 @@
 #include <linux/sysfs.h>
 #include <linux/uaccess.h>
 
-/* Instructions of execmem_bench to put kprobes on */
+/* Instructions in execmem_bench, on which kprobes are put */
 extern char execmem_bench_probed[];
 
 /*
- * Returns kallsyms_lookup_name(), for what a module is not given; NULL if it cannot be
- * had. It is not exported, but a kprobe resolves any name.
+ * Returns kallsyms_lookup_name(), for functions that are not exported, or NULL.
+ * It is not exported itself, but a kprobe can resolve any name.
  */
 static inline unsigned long (*find_kallsyms_lookup(void))(const char *name)
 {
@@ -31,7 +31,7 @@ static inline unsigned long (*find_kallsyms_lookup(void))(const char *name)
 	return lookup;
 }
 
-/* Two numbers that user space writes to a file. Returns 0 or a negative errno. */
+/* Read two numbers that user space writes to a file. Returns 0 or a negative errno. */
 static inline int read_two_numbers(const char __user *buf, size_t count, u64 *first, u64 *second)
 {
 	char text[64];
@@ -45,7 +45,7 @@ static inline int read_two_numbers(const char __user *buf, size_t count, u64 *fi
 	return sscanf(text, "%llu %llu", first, second) == 2 ? 0 : -EINVAL;
 }
 
-/* Reading the parameter calls the int function(void) in kp->arg and prints its result. */
+/* Read of a parameter: call the int function(void) in kp->arg and print its result. */
 static inline int answer_get(char *buffer, const struct kernel_param *kp)
 {
 	int (*function)(void) = kp->arg;

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What is measured from within the kernel: pieces of executable memory that come
- * and go, and instructions to put kprobes on.
+ * Work that is measured from within the kernel: allocating and freeing pieces
+ * of executable memory, and putting kprobes on instructions.
  *
- * /sys/kernel/debug/execmem_bench/ has files to which two numbers are written:
- *   hold COUNT 0	from now on there are so many pieces of 64 to 1,024 bytes,
- *			and between them holes, an eighth as many
- *   pairs COUNT SIZE	so many times, a piece of that size is allocated and freed
- *   probe COUNT 0	from now on there are so many kprobes
- *   flip NUMBER 0	the kprobe of that number goes if it is there, and comes if not
+ * Write two numbers to these files of /sys/kernel/debug/execmem_bench/:
+ *   hold COUNT 0	keep COUNT pieces of 64 to 1,024 bytes allocated, with
+ *			an eighth as many holes between them
+ *   pairs COUNT SIZE	COUNT times, allocate and free a piece of SIZE bytes
+ *   probe COUNT 0	keep COUNT kprobes armed
+ *   flip NUMBER 0	remove the kprobe of this number, or add it
  *
- * On a kernel without execmem the pieces come from module_alloc().
+ * In a kernel without execmem, module_alloc() allocates the pieces.
  */
 #include <linux/debugfs.h>
 #include <linux/kprobes.h>
@@ -26,9 +26,9 @@
 #define HOLE_EACH	9U
 
 #define NR_PROBES	1000U
-#define STEP		4U	/* bytes of an instruction */
+#define STEP		4U	/* bytes of each instruction */
 
-/* None of them is one that kprobes simulate: each needs a slot */
+/* Kprobes simulate none of these instructions: each needs a slot. */
 asm(".pushsection .text\n"
 	".balign 4\n"
 	".type execmem_bench_probed, @function\n"
@@ -44,7 +44,7 @@ asm(".pushsection .text\n"
 	".size execmem_bench_probed, . - execmem_bench_probed\n"
 	".popsection\n");
 
-/* What a module is not given: looked up by name when loaded */
+/* Functions that are not exported: looked up by name when the module is loaded. */
 static struct {
 	void *(*execmem_alloc)(unsigned int type, size_t size);
 	void (*execmem_free)(void *ptr);

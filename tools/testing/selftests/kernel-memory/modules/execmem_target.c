@@ -4,18 +4,18 @@
  * read-only data, data, and init sections that are freed after loading.
  *
  * Reading the parameter "answer" runs module text that uses the module's data
- * and read-only data, so a wrong placement or relocation shows as a wrong
+ * and read-only data. A wrong placement or relocation thus shows as a wrong
  * number or an oops.
  */
 #include <linux/module.h>
 
 #include "common.h"
 
-/* Large enough not to end up in the small-data sections. */
+/* Arrays: smaller data would be in the small-data sections. */
 static const int constant[] = { 3, 1, 7, 1 };
 static int variable[] = { 1, 2, 1, 1 };
 
-/* Not inlined, so that a kprobe can be set on it. */
+/* Not inlined, so that it can be probed. */
 static noinline int execmem_target_answer(void)
 {
 	int i, product = 1;
@@ -23,7 +23,7 @@ static noinline int execmem_target_answer(void)
 	for (i = 0; i < ARRAY_SIZE(constant); i++)
 		product *= READ_ONCE(constant[i]) * READ_ONCE(variable[i]);
 
-	/* Data that is never written would become read-only. */
+	/* The compiler would make data that is never written read-only. */
 	WRITE_ONCE(variable[0], 1);
 	return product;
 }

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * A module of FUNCTIONS functions, to see what it takes to load it. None of them
- * is ever executed. Each calls two functions of the kernel and the next one, and
- * has the address of a variable, by HI20 and LO12, and its own, by the GOT: what
- * a loader may look up again and again.
+ * A module of FUNCTIONS functions, to measure the loading of a large module.
+ * The functions are never executed. Each calls two kernel functions and the
+ * next function, and has the address of a variable, by HI20 and LO12, and its
+ * own address, by the GOT. A simple loader looks these up again and again.
  */
 #include <linux/init.h>
 #include <linux/module.h>
 #include <linux/stringify.h>
 
-/* A later kernel has no GOT for modules, unless it can be relocated itself. */
+/* A later kernel has no GOT for modules unless the kernel itself is relocatable. */
 #ifdef CONFIG_MODULE_SECTIONS
 #define OWN_ADDRESS	".option push\n"			\
 			".option pic\n"			\

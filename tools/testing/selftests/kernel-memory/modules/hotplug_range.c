@@ -1,25 +1,25 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Memory hotplug at will: what drivers do when a device comes or goes, for any
- * range, through files in /sys/kernel/debug/hotplug_range. "START SIZE" in bytes
- * is written to
+ * Memory hotplug of any range, as drivers do it when a device comes or goes.
+ * In /sys/kernel/debug/hotplug_range, write "START SIZE" in bytes to these
+ * files. The error of the operation is that of the write.
  *
  *   add		add_memory()
  *   add_memmap		the same, with the struct pages in the range itself
  *   remove		offline_and_remove_memory()
  *   hold		take a page of the range for the kernel
- *   hold_movable	take one of zone Movable and do not let it move
+ *   hold_movable	take a page of zone Movable and do not let it move
  *			("0 0" gives all pages back)
- *   hold_reserved	the same, and nobody is to try
- *   within		read memory of the range within the bounds of its object
- *   beyond		and the byte behind, which KASAN has to report
- *   freed		read a page of zone Movable when it is free again, the same
+ *   hold_reserved	the same, and mark it so that nobody tries to move it
+ *   within		read a slab object in the range, within its bounds
+ *   beyond		read also the byte behind it: KASAN must report this
+ *   freed		read a freed page of zone Movable: the same
  *   drop		have the port drop the device whose memory it is
  *
- * whose error is that of the write. And these can be read:
+ * These files can be read:
  *
- *   tables		pages of the page tables of vmemmap and of the direct map; not
- *			to be read while memory comes or goes
+ *   tables		page tables of vmemmap and of the direct map, in pages;
+ *			do not read it while memory is added or removed
  *   high_memory	end of the direct map, as a physical address
  */
 #define pr_fmt(fmt) "hotplug_range: " fmt
@@ -36,10 +36,10 @@
 
 #include "common.h"
 
-/* Larger than what slabs have: with pages and a redzone of its own. */
+/* Larger than the objects of slabs: it has its own pages and a redzone. */
 #define OBJECT_SIZE	(3 * PAGE_SIZE - 64)
 
-/* Kernels without the series, which `make bench` compares with, do not name it */
+/* Kernels without the series, which `make bench` measures too, do not define it. */
 #ifndef DIRECT_MAP_END
 #define DIRECT_MAP_END	(PAGE_OFFSET + KERN_VIRT_SIZE)
 #endif
@@ -72,7 +72,7 @@ static int do_add_memmap(u64 start, u64 size)
 	return add_memory(0, start, size, MHP_MEMMAP_ON_MEMORY);
 }
 
-/* Only the last page that was taken can be in the range. */
+/* Free all pages that are not in the range: only the last page taken can be in it. */
 static struct page *take_page(u64 start, u64 size, gfp_t gfp)
 {
 	LIST_HEAD(others);
@@ -162,7 +162,7 @@ static int do_beyond(u64 start, u64 size)
 
 static int do_freed(u64 start, u64 size)
 {
-	/* Not at the edge: the report shows the shadow around it, too */
+	/* Away from the edges: the report also shows the shadow around the page. */
 	struct page *page = take_page(start + SZ_1M, size - 2 * SZ_1M, GFP_HIGHUSER_MOVABLE);
 	unsigned long *data;
 
@@ -196,8 +196,8 @@ static struct pci_dev *find_device(u64 start, u64 size)
 }
 
 /*
- * QEMU's port does so when power and its indicator go off. They are on again before
- * the kernel hears of it.
+ * QEMU's port drops the device when both power and its indicator are switched
+ * off. They are switched on again at once, before the kernel hears of it.
  */
 static int do_drop(u64 start, u64 size)
 {
@@ -250,7 +250,7 @@ static const struct file_operations operation_fops = {
 	.write	= operation_write,
 };
 
-/* A table and what is behind a part of it; the entries of all levels look alike */
+/* Count a table and the tables below a part of its entries. All levels have the same entries. */
 static unsigned long count_tables(const unsigned long *table, unsigned int first,
 				  unsigned int last)
 {
@@ -270,10 +270,10 @@ static unsigned long count_tables(const unsigned long *table, unsigned int first
 
 static int tables_get(void *data, u64 *value)
 {
-	/* init_mm is not for modules, and all have the same kernel half */
+	/* Modules cannot use init_mm, but all page tables have the same kernel half. */
 	unsigned long *pgd = pfn_to_virt(csr_read(CSR_SATP) & SATP_PPN);
 
-	/* The vmalloc space is between them, and takes tables for good */
+	/* Skip the vmalloc space between the two: it never frees its tables. */
 	*value = count_tables(pgd, pgd_index(VMEMMAP_START), pgd_index(VMEMMAP_END - 1)) +
 		 count_tables(pgd, pgd_index(PAGE_OFFSET), pgd_index(DIRECT_MAP_END - 1));
 	return 0;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Takes, as long as it is loaded, every slot of the page that kprobes keep, so
- * that the next kprobe which needs a slot has to allocate a page.
+ * As long as this module is loaded, it takes every slot of the page that
+ * kprobes keep. The next kprobe with a slot then has to allocate a page.
  */
 #include <linux/kprobes.h>
 #include <linux/module.h>
@@ -10,7 +10,7 @@
 
 #define MAX_SLOTS	(PAGE_SIZE / sizeof(kprobe_opcode_t))
 
-/* What a module is not given: looked up by name when loaded. */
+/* Functions that are not exported: looked up by name when the module is loaded. */
 static struct {
 	kprobe_opcode_t *(*get)(struct kprobe_insn_cache *c);
 	void (*free)(struct kprobe_insn_cache *c, kprobe_opcode_t *slot, int dirty);
@@ -52,7 +52,7 @@ static int __init kprobe_slots_init(void)
 		if (!slot)
 			break;
 		if (nr && ((unsigned long)slot ^ (unsigned long)slots[0]) & PAGE_MASK) {
-			/* All of the first page is taken: the second one can go. */
+			/* All slots of the first page are taken: the second page can go. */
 			kernel.free(kernel.cache, slot, 0);
 			return 0;
 		}
