@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A process sees kernel memory that is mapped after it was created: an older
- * process, pinned to another hart, has every top-level kernel entry in its page
- * table and reads new vmalloc, module and hot-added memory.
+ * A process can reach kernel memory that was mapped after the process was
+ * created. An older process on another hart has every top-level kernel entry
+ * in its page table, and reads new vmalloc memory, module memory and hot-added
+ * memory.
  *
- * The older process only reads files of the test modules, so it is its page
- * table that the kernel uses while it does; this one judges.
+ * The older process only reads files of the test modules. While it reads, the
+ * kernel uses its page table. This process evaluates the results.
  *
- * With an argument, it says "plug memory now": the host plugs memory of that size in MiB.
+ * With an argument, the program says "plug memory now". The host then plugs
+ * that many MiB of memory.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -29,7 +31,7 @@ static const char * const places[] = { "start", "middle", "end" };
 
 static int older;	/* socket to the older process */
 
-/* What the older process is asked to do: write to a file if there is a text, and read it. */
+/* A request to the older process: write @text to a file, if there is one, and read the file. */
 struct request {
 	char path[128];
 	char text[32];
@@ -77,7 +79,7 @@ static pid_t start_older_process(void)
 	return child;
 }
 
-/* What the older process reads from the file, valid until the next call. */
+/* The text that the older process reads from the file, valid until the next call */
 static const char *older_reads(const char *path, const char *text)
 {
 	static char reply[PAGE_SIZE];
@@ -94,7 +96,7 @@ static const char *older_reads(const char *path, const char *text)
 	return reply;
 }
 
-/* The line "name ..." of a text, without the name. */
+/* The rest of the line "name ..." of a text */
 static const char *find_line(const char *text, const char *name)
 {
 	size_t length = strlen(name);
@@ -176,7 +178,7 @@ int main(int argc, char **argv)
 	child = start_older_process();
 	pin_to_cpu(0);
 
-	/* Maps vmalloc memory when it is loaded. */
+	/* The module maps vmalloc memory when it is loaded. */
 	module_load("modules/pgd_touch.ko");
 	check_entries("after vmalloc");
 	check_vmalloc();

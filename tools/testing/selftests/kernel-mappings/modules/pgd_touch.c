@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Shows, from inside the process that reads its files, whether that process's
- * page table has every kernel entry, and whether it can reach kernel memory
- * that was mapped after the process was created.
+ * Shows the page table of the process that reads its files: whether it has
+ * every kernel entry, and whether the process can reach kernel memory that was
+ * mapped after the process was created.
  *
  * /sys/kernel/debug/pgd_touch/
- *   pgd	one line an area: its name, the number of top level entries, how
- *		many are absent from init_mm, how many differ in the reader's
- *		page table
- *   vmalloc	one line a page mapped when the module was loaded, each in a
- *		top level entry that nothing had used before: its place and
- *		the error of reading it, or 0
- *   phys	write a physical address; reading then gives the error of reading
- *		the direct map and the struct page of that address, or 0
+ *   pgd	a line for each area: its name, and the numbers of top-level
+ *		entries, of those that init_mm lacks, and of those that differ
+ *		in the reader's page table
+ *   vmalloc	a line for each page that was mapped when the module was loaded.
+ *		Each page is in a top-level entry that nothing had used before.
+ *		The line has the page's place, and the error of reading it, or 0
+ *   phys	write a physical address. Reading gives the error of reading the
+ *		direct map and the struct page of this address, or 0
  */
 #include <linux/debugfs.h>
 #include <linux/kprobes.h>
@@ -31,7 +31,7 @@ struct area {
 	unsigned long start, end;
 };
 
-/* What a module is not given: looked up by name when loaded. */
+/* Functions that are not exported: looked up by name when the module is loaded. */
 static struct {
 	unsigned long (*kallsyms_lookup_name)(const char *name);
 	void *(*vmalloc_node_range)(unsigned long size, unsigned long align,
@@ -53,7 +53,7 @@ static struct {
 static phys_addr_t phys;
 static struct dentry *dir;
 
-/* The table the hart walks now, not the one that current->mm says it is. */
+/* The page table that the hart uses now, which need not be that of current->mm */
 static pgd_t *reader_pgd(void)
 {
 	return __va(PFN_PHYS(csr_read(CSR_SATP) & SATP_PPN));
@@ -137,7 +137,7 @@ static const struct file_operations phys_fops = {
 	.release = single_release,
 };
 
-/* True if no page was ever mapped through this top level entry. */
+/* True if no page was ever mapped through this top-level entry. */
 static bool pgd_entry_unused(size_t n)
 {
 	unsigned long val = pgd_val(kernel.init_pgd[n]);
@@ -148,8 +148,8 @@ static bool pgd_entry_unused(size_t n)
 }
 
 /*
- * Map a page in the first unused top level entry from @n on, in direction
- * @step.
+ * Map a page in the first unused top-level entry, starting at @n and going in
+ * the direction of @step.
  */
 static unsigned long *map_unused(size_t n, int step)
 {
@@ -178,7 +178,7 @@ static int __init lookup_kernel(void)
 	unsigned long text_start, text_end;
 	int err;
 
-	/* Not exported, but a kprobe resolves any name. */
+	/* kallsyms_lookup_name() is not exported, but a kprobe resolves any name. */
 	err = register_kprobe(&kp);
 	if (err)
 		return err;
