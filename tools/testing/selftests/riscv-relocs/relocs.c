@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The relocations of a module: each type is applied as it should be, which
- * modules/module_relocs.ko checks when it is loaded, and what cannot be applied
- * is refused, with one line in the log that says what it was.
+ * The relocations of a module. Each type is applied correctly, which
+ * modules/module_relocs.ko checks when it is loaded. A relocation that cannot
+ * be applied is refused, with one line in the log that gives the reason.
  */
 #define _FILE_OFFSET_BITS 64	/* /proc/kcore has offsets beyond 2 GiB */
 #include <errno.h>
@@ -18,13 +18,13 @@
 #define MODULE		"module_relocs"
 #define KO		"modules/" MODULE ".ko"
 
-/* Not all C libraries have all of them. */
+/* Not every C library has all of these. */
 enum {
 	NONE = 0, ABS_32 = 1, BRANCH = 16, JAL = 17, CALL_PLT = 19, GOT_HI20 = 20,
 	PCREL_HI20 = 23, PCREL_LO12_I = 24, HI20 = 26, TPREL_HI20 = 29, ALIGN = 43,
 	RVC_BRANCH = 44, RVC_JUMP = 45, RELAX = 51, PCREL_32 = 57, PLT32 = 59,
 	SET_ULEB128 = 60, SUB_ULEB128 = 61, UNKNOWN = 255,
-	/* What modules/relocs_asm.S has in the place of the last three */
+	/* The types in modules/relocs_asm.S that stand in for the last three */
 	PLT32_STANDIN = 32, SET_ULEB128_STANDIN = 47, SUB_ULEB128_STANDIN = 48,
 };
 
@@ -52,8 +52,9 @@ struct image {
 };
 
 /*
- * The relocation after @from that has a type, in a section that is loaded; the
- * first if @from is NULL. @symbol is that of its symbol if not NULL.
+ * The next relocation of a type after @from in a section that is loaded, or the
+ * first one if @from is NULL. If @symbol is not NULL, its symbol must have that
+ * name.
  */
 static struct elf_rela *find_after(const struct image *image, const struct elf_rela *from,
 				   unsigned int type, const char *symbol)
@@ -107,7 +108,7 @@ static void replace_type(const struct image *image, unsigned int from, unsigned 
 		set_type(rela, to);
 }
 
-/* A module's file, with the types that the assembler did not know */
+/* Read the module's file, and replace the types that stand in for others. */
 static struct image image_read(void)
 {
 	struct image image;
@@ -124,7 +125,7 @@ static int image_insert(const struct image *image)
 	return syscall(SYS_init_module, image->data, image->size, "") ? errno : 0;
 }
 
-/* What a module is spoilt with */
+/* A damage to the module */
 struct fault {
 	const char *what;
 	unsigned int type;	/* the first relocation of this type ... */
@@ -175,7 +176,7 @@ static const struct fault faults[] = {
 	  false },
 };
 
-/* The lines in the kernel's log about the module since the log was there */
+/* The number of lines in the kernel's log about the module since @log was opened */
 static unsigned int log_lines(int log, char *line, size_t size)
 {
 	char record[1024], *text;
@@ -224,7 +225,7 @@ static void test_fault(const struct fault *fault)
 	free(image.data);
 }
 
-/* Text of the module, which can be read in /proc/kcore at its address */
+/* Whether /proc/kcore has the text of the module at the text's address */
 static bool kcore_has_text(void)
 {
 	static const __u32 text[] = { 0x02a00513 /* li a0, 42 */, 0x00008067 /* ret */ };
@@ -266,7 +267,7 @@ int main(void)
 	begin();
 	need(STATS);
 	need(KO);
-	/* The cases are rows of a table: no fixtures. */
+	/* No fixtures: the cases are rows of a table. */
 	ksft_set_plan(3 + ARRAY_SIZE(faults));
 	before = stats_at_rest("total");
 

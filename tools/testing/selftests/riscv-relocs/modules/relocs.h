@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* What relocs_asm.S has, for relocs_check.c */
+/* Symbols of relocs_asm.S, for relocs_check.c */
 #ifndef RELOCS_H
 #define RELOCS_H
 
 #include <linux/types.h>
 
-/* Data, then instructions that are looked at */
+/* Data, then instructions whose bits are checked */
 extern u8 relocs_32[];
 extern u8 relocs_64[];
 extern u8 relocs_32_pcrel[];
@@ -47,7 +47,7 @@ extern u8 relocs_call_far[];
 extern u8 relocs_call_far_again[];
 extern u8 relocs_call_farther[];
 
-/* Functions that are called */
+/* Functions that relocs_check.c calls */
 long relocs_target(void);
 long relocs_call_plt(void);
 long relocs_call(void);
@@ -64,7 +64,7 @@ long relocs_weak_offset(void);
 long relocs_weak_got(void);
 void relocs_pcrel_store(u32 value);
 
-/* Nobody defines it. */
+/* A weak symbol without a definition */
 extern int relocs_nowhere __weak;
 
 #endif /* RELOCS_H */

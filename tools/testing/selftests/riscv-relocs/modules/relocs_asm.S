@@ -2,9 +2,9 @@
 /*
  * Each type of relocation that a module may have, for relocs_check.c.
  *
- * Three types are newer than the assembler may be. In their place are types
- * that no module has, and ../relocs.c puts the right ones into the file before
- * it has it loaded. It also spoils relocations, to see them refused.
+ * The assembler may be too old for three types. Types that modules never have
+ * stand in for them. Before loading the module, ../relocs.c replaces these by
+ * the right types. It also damages relocations, to test that they are refused.
  */
 #define R_PLT32			R_RISCV_TPREL_ADD
 #define R_SET_ULEB128		R_RISCV_GPREL_I
@@ -12,7 +12,7 @@
 
 #define CONSTANT		0x12345fff
 
-/* All data is at odd addresses, with a byte that must not change behind it. */
+/* All data is at odd addresses, and followed by a byte that must not change. */
 	.macro	data label
 	.globl	\label
 	\label:
@@ -115,7 +115,7 @@ relocs_base:
 	.reloc	., R_SUB_ULEB128, relocs_base
 	.byte	0x00
 	guard
-	/* A small number in three bytes stays in three. */
+	/* A small number in three bytes still takes three bytes. */
 	data	relocs_uleb3
 	.reloc	., R_SET_ULEB128, relocs_base + 100
 	.reloc	., R_SUB_ULEB128, relocs_base + 95
@@ -126,7 +126,7 @@ relocs_base:
 	.reloc	., R_SUB_ULEB128, relocs_base
 	.byte	0x80, 0x80, 0x80, 0x80, 0x00
 	guard
-	/* Any number fits into ten. */
+	/* Any number fits into ten bytes. */
 	data	relocs_uleb10
 	.reloc	., R_SET_ULEB128, relocs_base
 	.reloc	., R_SUB_ULEB128, relocs_base + 1
@@ -134,7 +134,7 @@ relocs_base:
 	.byte	0x00
 	guard
 
-	/* These have no effect. */
+	/* These relocations have no effect. */
 	data	relocs_none
 	.reloc	., R_RISCV_NONE, relocs_target
 	.reloc	., R_RISCV_RELAX, relocs_target
@@ -150,7 +150,7 @@ relocs_word:
 	.balign	4
 #ifdef __riscv_compressed
 	.option	rvc
-	c.nop			/* what follows is not aligned to four bytes */
+	c.nop			/* the code that follows is not aligned to four bytes */
 #endif
 	.option	push
 	.option	norvc
@@ -165,7 +165,7 @@ function relocs_target
 	li	a0, 42
 	ret
 
-/* Instructions that are looked at: the bits of the number are all set. */
+/* Instructions whose bits are checked: all bits of the offset are set. */
 function relocs_branch_max
 	.reloc	., R_RISCV_BRANCH, relocs_branch_max + 4094
 	.4byte	0x00b50063 | 0xfe000f80
@@ -206,7 +206,7 @@ function relocs_call_farther
 	jalr	ra, 0(ra)
 #endif
 
-/* Functions that are called */
+/* Functions that relocs_check.c calls */
 function relocs_call_plt
 	tail	relocs_target
 function relocs_call
@@ -215,7 +215,7 @@ function relocs_call
 	jalr	x0, 0(t1)
 function relocs_jal
 	.reloc	., R_RISCV_JAL, relocs_target
-	.4byte	0x0000006f	/* jal x0, which with a target has its own relocation */
+	.4byte	0x0000006f	/* jal x0; with a target it would have another relocation */
 function relocs_branch
 	.reloc	., R_RISCV_BRANCH, relocs_target
 	.4byte	0x00000063	/* beq x0, x0 */
@@ -228,7 +228,7 @@ function relocs_lui
 function relocs_pcrel
 	lla	a0, relocs_base
 	ret
-/* LO12, its user and its HI20, in this order */
+/* The LO12 comes first, then the jump back to it, then its HI20. */
 function relocs_pcrel_backward
 	j	2f
 1:	addi	a0, a0, %pcrel_lo(2f)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Compare what the module loader has made of relocs_asm.S with what the psABI
- * says. The module does not load if anything differs, and says what.
+ * Compare the module loader's result for relocs_asm.S with the psABI. If they
+ * differ, the module says where and does not load.
  */
 #include <linux/module.h>
 
@@ -31,7 +31,7 @@ static u64 __init bytes(const u8 *data, unsigned int size)
 	return value;
 }
 
-/* The bytes of @data, and that behind them, which is none of them */
+/* Check the bytes of @data, and that the byte behind them has not changed. */
 static void __init data_is(const char *name, const u8 *data, unsigned int size, u64 value)
 {
 	check(name, bytes(data, size), value & (~0ULL >> (64 - 8 * size)));
@@ -40,7 +40,7 @@ static void __init data_is(const char *name, const u8 *data, unsigned int size, 
 
 #define CHECK_DATA(name, size, value)	data_is(#name, name, size, value)
 
-/* An instruction, and the offset that it has in @mask */
+/* Check an instruction and its offset, which is in the bits of @mask. */
 #define CHECK_INSN(name, size, mask, insn, decode, offset)			\
 do {										\
 	u32 found = bytes(name, size);						\
@@ -52,7 +52,7 @@ do {										\
 #define CHECK_CALL(name, value)							\
 	check(#name "()", (u64)name(), (u64)(long)(value))
 
-/* Bits of @insn, the lowest of which is @from, as the bits from @to */
+/* Take bits of @insn from bit @from on, and move them to bit @to. */
 static u32 __init field(u32 insn, unsigned int from, unsigned int width, unsigned int to)
 {
 	return (insn >> from & ((1 << width) - 1)) << to;
@@ -90,7 +90,7 @@ static s64 __init store_offset(u32 insn)
 	return sign_extend64(field(insn, 25, 7, 5) | field(insn, 7, 5, 0), 11);
 }
 
-/* Where a pair of auipc, or lui, and another instruction refers to */
+/* The target of a pair of auipc or lui and another instruction */
 static unsigned long __init pair_target(const u8 *insns)
 {
 	u32 first = bytes(insns, 4), second = bytes(insns + 4, 4);
@@ -100,7 +100,7 @@ static unsigned long __init pair_target(const u8 *insns)
 }
 
 #ifdef CONFIG_64BIT
-/* Where an entry of the PLT jumps to */
+/* The target of an entry of the PLT */
 static u64 __init plt_target(unsigned long plt)
 {
 	return *(unsigned long *)pair_target((void *)plt);
@@ -109,7 +109,7 @@ static u64 __init plt_target(unsigned long plt)
 
 static void __init check_data(void)
 {
-	/* An address that the compiler has not made of other relocations */
+	/* An address in memory, so that the compiler cannot make it with other relocations */
 	static const unsigned long address = (unsigned long)relocs_target;
 	unsigned long target = READ_ONCE(address);
 	u64 c5 = 0xc5c5c5c5c5c5c5c5;
@@ -137,7 +137,7 @@ static void __init check_data(void)
 
 	CHECK_DATA(relocs_uleb1, 1, 0x7f);
 	CHECK_DATA(relocs_uleb3, 3, 0x008085);
-	/* 0x76543210 in sevens: 0111 0110010 1010000 1100100 0010000 */
+	/* 0x76543210 in groups of seven bits: 0111 0110010 1010000 1100100 0010000 */
 	CHECK_DATA(relocs_uleb5, 5, 0x07b2d0e490);
 	CHECK_DATA(relocs_none, 4, c5);
 }
@@ -194,7 +194,7 @@ static void __init check_weak(void)
 	check("a weak symbol in C", (unsigned long)&relocs_nowhere, 0);
 }
 
-/* What is beyond 2 GiB has an entry in the PLT, one for all of a section that refer to it. */
+/* Targets beyond 2 GiB have an entry in the PLT. A section has one entry for each target. */
 static void __init check_far(void)
 {
 #ifdef CONFIG_64BIT
