@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Text that is written while a CPU is offline: when the CPU is back, it executes what
- * is there now.
+ * Text is written while a CPU is offline. When the CPU is online again, it must
+ * execute the new text.
  */
 #include <errno.h>
 #include <string.h>
@@ -14,7 +14,7 @@
 #define HITS	10UL
 #define LIMIT	120	/* seconds */
 
-/* Every CPU that comes online calls it before it is online. */
+/* Each CPU calls this function on its way online, before it counts as online. */
 #define STARTING	"riscv_timer_starting_cpu"
 
 static char online_file[64];
@@ -35,7 +35,7 @@ static void must_set_online(bool on)
 		die("CPU %d does not go %s", cpu, on ? "online" : "offline");
 }
 
-/* A probe on the first instruction that takes one and that is no tracer's. */
+/* Probe the first instruction of it that can be probed and is not the tracer's. */
 static int probe_starting(void)
 {
 	unsigned long offset;
@@ -65,7 +65,7 @@ TEST_F_TIMEOUT(cpu, starts_when_a_probe_on_its_way_is_removed, LIMIT)
 {
 	int fd = probe_starting();
 
-	/* The CPU has executed the ebreak. */
+	/* The CPU has now executed the ebreak. */
 	must_set_online(false);
 	must_set_online(true);
 
@@ -117,7 +117,7 @@ TEST_F_TIMEOUT(cpu, does_not_hit_a_probe_that_is_removed_meanwhile, LIMIT)
 	must_set_online(false);
 	close(fd);
 	must_set_online(true);
-	/* Were the ebreak still there, this would be the end. */
+	/* If the CPU still executed the ebreak, the kernel would crash here. */
 	call_probed(-1);
 }
 

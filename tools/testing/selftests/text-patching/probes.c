@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Kprobes that come and go while other harts execute what they probe, and probes
- * side by side.
+ * Kprobes are armed and disarmed while other harts execute the probed code, and
+ * probes are on neighbouring instructions.
  */
 #include <errno.h>
 #include <signal.h>
@@ -20,15 +20,15 @@
 #define LIMIT	300	/* seconds */
 #define CALLERS	3
 
-/* The beginning of a function behind the tracer's call, instruction by instruction */
+/* Bytes of a function, behind the tracer's call, on whose instructions probes are put */
 #define BYTES	64
 
-/* What writes to text, from the first store to the fence.i */
+/* The function that writes to text, from the first store to the fence.i */
 #define WRITER	"text_alias_write_pages"
-/* With an irq tracer, what tells it that interrupts are on again in user mode */
+/* With an irq tracer: the call that reports enabled interrupts before user mode */
 #define IRQS_ON	"lockdep_hardirqs_on_prepare"
 
-/* A probe that goes waits for RCU several times, with all harts busy; one hart has no wait */
+/* Removing a probe waits for RCU several times: expedite it. With one hart, it does not wait. */
 static void expedite_rcu(const char *value)
 {
 	static const char path[] = "/sys/kernel/rcu_expedited";
@@ -57,8 +57,8 @@ static int try_probe(unsigned long offset, int *fd)
 }
 
 /*
- * A probe hides the instruction that it is on, but not where the next one begins:
- * whether an instruction can be probed does not depend on other probes.
+ * A probe hides its instruction, but not where the next instruction begins.
+ * Whether an instruction can be probed does not depend on other probes.
  */
 TEST_F_TIMEOUT(probes, are_on_all_instructions_of_a_function, LIMIT)
 {
@@ -93,7 +93,7 @@ TEST_F_TIMEOUT(probes, are_on_all_instructions_of_a_function, LIMIT)
 	EXPECT_EQ(0UL, differ);
 }
 
-/* The tracer calls a kprobe that is where the tracer's own call is. */
+/* A kprobe at the place of the tracer's call is called by the tracer. */
 TEST_F_TIMEOUT(probes, are_hit_at_an_entry_through_the_tracer, LIMIT)
 {
 	int entry, next;
@@ -112,7 +112,7 @@ TEST_F_TIMEOUT(probes, are_hit_at_an_entry_through_the_tracer, LIMIT)
 	close(next);
 }
 
-/* The call is one to the tracer, even where it has two instructions. */
+/* The tracer's call consists of two instructions, but counts as one. */
 TEST_F_TIMEOUT(probes, are_refused_within_the_tracers_call, LIMIT)
 {
 	if (!first_insn())
@@ -120,7 +120,7 @@ TEST_F_TIMEOUT(probes, are_refused_within_the_tracers_call, LIMIT)
 	EXPECT_EQ(-EILSEQ, kprobe_open(PROBED_SYSCALL, first_insn() / 2));
 }
 
-/* Ends when its parent says so, or with an error when a call does */
+/* Call until the parent ends this process. A failing call ends it with an error. */
 static void call_forever(pid_t parent)
 {
 	while (syscall(SYS_getppid) == parent)
@@ -159,8 +159,8 @@ TEST_F_TIMEOUT(probes, come_and_go_unnoticed_by_other_callers, LIMIT)
 }
 
 /*
- * A probe of text that is gone stays until who has it lets go of it. Other text may be
- * there by then, with instructions that begin elsewhere.
+ * After the probed text is freed, a probe exists until its owner closes it.
+ * Meanwhile, other text may be there, with other instruction boundaries.
  */
 TEST_F_TIMEOUT(probes, whose_text_is_gone_say_nothing_of_other_text, LIMIT)
 {
@@ -180,15 +180,15 @@ TEST_F_TIMEOUT(probes, whose_text_is_gone_say_nothing_of_other_text, LIMIT)
 	fd = kprobe_open("kprobe_long:kprobe_long_text", 4);
 	EXPECT_LE(0, fd);
 	close(fd);
-	/* Nor is an instruction probed within. */
+	/* The middle of an instruction cannot be probed either. */
 	EXPECT_EQ(-EILSEQ, kprobe_open("kprobe_long:kprobe_long_text", 2));
 	close(gone);
 	module_unload("kprobe_long");
 }
 
 /*
- * The ebreak of a WARN() is one, even where a probe was whose text is gone. That one
- * stood for 4 bytes, and the ebreak has two.
+ * An ebreak of a WARN() must be recognised where a probe's text was freed. The
+ * probe was on an instruction of 4 bytes, and the ebreak has 2.
  */
 TEST_F_TIMEOUT(probes, whose_text_is_gone_do_not_take_an_ebreak, LIMIT)
 {
@@ -218,7 +218,7 @@ static long end_param(const char *name)
 	return read_long(path);
 }
 
-/* Nothing is read behind the last instruction of a module's text. */
+/* The kernel must not read behind the last instruction of a module's text. */
 TEST_F_TIMEOUT(probes, are_on_a_short_instruction_at_the_end_of_text, LIMIT)
 {
 	if (access("modules/kprobe_end.ko", F_OK))
@@ -226,14 +226,15 @@ TEST_F_TIMEOUT(probes, are_on_a_short_instruction_at_the_end_of_text, LIMIT)
 	module_load("modules/kprobe_end.ko");
 	ASSERT_EQ((long)PAGE_SIZE - 2, end_param("offset"));
 	EXPECT_EQ(0, end_param("probe"));
-	/* A short ebreak there is known as that of a BUG(). */
+	/* The kernel recognises a short ebreak there as that of a BUG(). */
 	EXPECT_EQ(1, end_param("is_bug"));
 	module_unload("kprobe_end");
 }
 
 /*
- * No probe can be on any of the functions that this kernel has; it has one at least.
- * Probe events refuse some by themselves, so that the list of the core counts, too.
+ * All of these functions that exist in this kernel refuse probes, and at least
+ * one exists. Probe events refuse some functions before the kprobe core is
+ * asked, so the core's list is checked, too.
  */
 static bool refused(const char * const names[], size_t nr)
 {
@@ -254,7 +255,7 @@ static bool refused(const char * const names[], size_t nr)
 	return there && !taken;
 }
 
-/* Where a trap would overwrite the registers of another */
+/* In the entry of traps, a trap would overwrite the registers of another trap. */
 TEST_F_TIMEOUT(probes, are_refused_on_the_entry_of_traps, LIMIT)
 {
 	static const char * const names[] = { "handle_exception", "ret_from_exception" };
@@ -262,7 +263,7 @@ TEST_F_TIMEOUT(probes, are_refused_on_the_entry_of_traps, LIMIT)
 	EXPECT_TRUE(refused(names, ARRAY_SIZE(names)));
 }
 
-/* The calls in it change, and a probe's handlers call traced functions. */
+/* The calls in this code are patched, and handlers of probes call traced functions. */
 TEST_F_TIMEOUT(probes, are_refused_on_what_calls_the_tracers, LIMIT)
 {
 	static const char * const names[] = {
@@ -276,7 +277,7 @@ TEST_F_TIMEOUT(probes, are_refused_on_what_calls_the_tracers, LIMIT)
 	EXPECT_TRUE(refused(names, ARRAY_SIZE(names)));
 }
 
-/* While text is half-written, nothing is executed that may have been written. */
+/* While text is half-written, the kernel must not execute text that may be patched. */
 TEST_F_TIMEOUT(probes, are_refused_on_what_writes_to_text, LIMIT)
 {
 	size_t offset;
@@ -286,7 +287,7 @@ TEST_F_TIMEOUT(probes, are_refused_on_what_writes_to_text, LIMIT)
 		EXPECT_EQ(-EINVAL, kprobe_open(WRITER, offset));
 }
 
-/* Nor is that traced. */
+/* The tracer must not patch this code either. */
 TEST_F_TIMEOUT(probes, of_the_tracer_are_not_on_what_writes_to_text, LIMIT)
 {
 	const char *path = "/sys/kernel/tracing/available_filter_functions";
@@ -300,7 +301,7 @@ TEST_F_TIMEOUT(probes, of_the_tracer_are_not_on_what_writes_to_text, LIMIT)
 	free(functions);
 }
 
-/* Between a probe's handler and the probed instruction, the hart stays with its task. */
+/* Between a probe's handler and the probed instruction, the task must not be preempted. */
 TEST_F_TIMEOUT(probes, are_no_place_to_preempt_a_task, LIMIT)
 {
 	const char *answer = "/sys/module/kprobe_resched/parameters/answer";
@@ -318,8 +319,8 @@ TEST_F_TIMEOUT(probes, are_no_place_to_preempt_a_task, LIMIT)
 }
 
 /*
- * A probe traps in the kernel, on its way to user mode too: the trap must not be
- * taken for one from there.
+ * A probe on the way to user mode also traps in the kernel. The kernel must not
+ * take this trap for one from user mode.
  */
 TEST_F_TIMEOUT(probes, are_hit_on_the_way_to_user_mode, LIMIT)
 {

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Begins with a short ebreak, where kprobe_long has an instruction of 4 bytes. It is
- * that of a WARN_ONCE() that has warned already, so it does nothing: reading the
- * parameter "answer" gives 42, unless it is taken for a probe of kprobe_long.
+ * The first instruction is a short ebreak, where kprobe_long has one of 4
+ * bytes. The ebreak belongs to a WARN_ONCE() that has warned already, so it
+ * does nothing. Reading the parameter "answer" gives 42, unless the kernel
+ * takes the ebreak for a probe of kprobe_long.
  */
 #include <linux/bug.h>
 #include <linux/module.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The last instruction of the text is a short one at the end of a page. Without the cache
- * of read-only executable memory there is a guard page behind it.
+ * The last instruction of the text is a short one at the end of a page. Without
+ * the cache of read-only executable memory, a guard page follows.
  */
 #include <linux/bug.h>
 #include <linux/module.h>
@@ -11,7 +11,7 @@
 
 extern char kprobe_end_text[];
 
-/* What the kernel makes of it */
+/* Results for user space */
 static int offset;
 module_param(offset, int, 0444);
 MODULE_PARM_DESC(offset, "Of the instruction in its page, 4094");
@@ -25,8 +25,8 @@ module_param(is_bug, int, 0444);
 MODULE_PARM_DESC(is_bug, "What is_valid_bugaddr() returned for an ebreak there, 1");
 
 /*
- * A section without contents: the linker puts such a section behind that of the PLT,
- * which would end the text otherwise. Zeros are an instruction of 2 bytes.
+ * A section without contents: the linker puts it behind the section of the PLT,
+ * which would otherwise be the end of the text. Zeros are a 2-byte instruction.
  */
 asm(".pushsection .kprobe_end, \"ax\", @nobits\n"
 	".balign 4096\n"
@@ -45,7 +45,7 @@ static int __init kprobe_end_init(void)
 	int (*patch_text_nosync)(void *addr, const void *insns, size_t len);
 	int (*is_valid_bugaddr)(unsigned long addr);
 	const u16 ebreak = __BUG_INSN_16;
-	/* Who writes to text holds it. */
+	/* Hold this mutex while writing to text. */
 	struct mutex *text_mutex;
 
 	if (!lookup)

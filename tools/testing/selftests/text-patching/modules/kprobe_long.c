@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Instructions of 4 bytes. The second half of the first one looks like the beginning
- * of such an instruction, too: who takes it for one misses the next.
+ * Instructions of 4 bytes. The second half of the first one also looks like the
+ * beginning of a 4-byte instruction. Code that decodes it misses the next one.
  */
 #include <linux/module.h>
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Has a probe whose handler says that another task is due. Reading the parameter
- * "answer" meets the probe and gives 42 if the kernel did not change tasks before the
- * probed instruction was executed, as it must not with interrupts disabled. A kernel
- * that is not preemptible has no occasion to do so.
+ * A probe whose handler marks the task to be preempted. Reading the parameter
+ * "answer" hits the probe. It gives 42 if the kernel did not preempt the task
+ * before the probed instruction was executed: it must not, because interrupts
+ * are disabled there. A kernel without preemption cannot fail.
  */
 #include <linux/kprobes.h>
 #include <linux/module.h>
@@ -28,7 +28,7 @@ static int before(struct kprobe *kp, struct pt_regs *regs)
 	return 0;
 }
 
-/* The scheduler takes the mark away. */
+/* If the scheduler has run, it has cleared the mark. */
 static void after(struct kprobe *kp, struct pt_regs *regs, unsigned long flags)
 {
 	still_due = test_tsk_need_resched(current);

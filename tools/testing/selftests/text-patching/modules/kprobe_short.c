@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Instructions of 2 bytes, to be probed where kprobe_long has one of 4 when it takes
- * the place of this module.
+ * Instructions of 2 bytes. They are probed; then kprobe_long takes the place of
+ * this module, with an instruction of 4 bytes at the probed address.
  */
 #include <linux/module.h>
 
