@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Persistent memory, in the ways that it is used: the one namespace of region0.
+ * Uses of persistent memory: the only namespace of region0.
  *
  *   pmem fs		a file system whose files are mapped without a page cache
  *   pmem dax		a devdax device, with its memory map in RAM or in itself
- *   pmem ram TIMES	a devdax device that becomes System RAM, and one again
+ *   pmem ram TIMES	a devdax device that becomes System RAM, and back
  *
- * What the namespace had in it is lost.
+ * All data in the namespace is lost.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -25,10 +25,10 @@
 
 #define LARGE_PAGE	(2 * MIB)
 #define DATA		(8 * MIB)
-#define CHUNK		(32 * 1024UL)	/* of what a pipe holds */
+#define CHUNK		(32 * 1024UL)	/* fits into a pipe */
 #define STRUCT_PAGE	64
-#define FAULT_SLACK	16	/* of the program's own pages */
-#define FREE_SLACK	256	/* pages that slabs and the harts' lists may keep */
+#define FAULT_SLACK	16	/* faults for the program's own pages */
+#define FREE_SLACK	256	/* free pages that slabs and harts' lists may keep */
 
 #define NAMESPACE	"namespace0.0"
 #define DAX		"dax0.0"
@@ -50,14 +50,14 @@ static const struct layout {
 	{ "memory map in RAM, 4 KiB pages", "ram", PAGE_SIZE },
 };
 
-/* What has the namespace, and its name. */
+/* A device that claims the namespace: its kind and its driver */
 static const struct claim {
 	const char *kind, *driver;
 } dax_claim = { "dax", "dax_pmem" }, fs_claim = { "pfn", "nd_pmem" };
 
 static char claimant[32];
 
-/* The driver that has it from boot, as a disk without struct pages. */
+/* Release the namespace from the driver that has it since boot, as a disk without struct pages. */
 static void release_namespace(void)
 {
 	if (!access(ND_DRIVERS "nd_pmem/" NAMESPACE, F_OK))
@@ -85,13 +85,13 @@ static void take_namespace(const struct claim *claim, const struct layout *layou
 	static unsigned int serial;
 	char path[64], text[40], *seed;
 
-	/* The region has one that is free. */
+	/* The region always has a free device of each kind, its seed. */
 	snprintf(path, sizeof(path), ND_DEVICES "region0/%s_seed", claim->kind);
 	seed = read_file(path);
 	snprintf(claimant, sizeof(claimant), "%.*s", (int)strcspn(seed, "\n"), seed);
 	free(seed);
 
-	/* With a UUID that it had, the namespace would keep the layout it had. */
+	/* A new UUID: with an old one, the namespace would keep its old layout. */
 	snprintf(text, sizeof(text), "%08x-0000-4000-8000-%012x", getpid(), ++serial);
 	claimant_write("uuid", text);
 	snprintf(text, sizeof(text), "%lu", layout->align);
@@ -117,14 +117,14 @@ static long map_pages(void)
 	return namespace_size() / PAGE_SIZE * STRUCT_PAGE / PAGE_SIZE;
 }
 
-/* What stays of the first memory above 4 GiB, bounce buffers, is not of a memory map. */
+/* Memory above 4 GiB makes the kernel allocate bounce buffers, once. Have it do so now. */
 static void claim_first(const struct claim *claim)
 {
 	take_namespace(claim, &layouts[0]);
 	drop_namespace(claim);
 }
 
-/* Take the namespace, and see where its memory map is. */
+/* Claim the namespace, and check where its memory map is. */
 static void test_take(const struct claim *claim, const struct layout *layout)
 {
 	bool in_device = !strcmp(layout->mode, "pmem");
@@ -138,19 +138,19 @@ static void test_take(const struct claim *claim, const struct layout *layout)
 			 "the memory map is in %s\n", in_device ? "the device" : "RAM");
 }
 
-/* That pages are free again of which @free were free before. */
+/* Check that about as many pages are free as before, @free. */
 static void test_free(long free, const char *what)
 {
 	free -= free_pages();
 	ksft_print_msg("%ld pages fewer are free\n", free);
-	/* It keeps objects that are free; kmemleak looks at what is lost. */
+	/* KASAN keeps freed objects. kmemleak finds lost ones. */
 	if (symbol_address("kasan_add_zero_shadow"))
 		ksft_test_result_skip("%s: KASAN\n", what);
 	else
 		ksft_test_result(free < FREE_SLACK, "%s\n", what);
 }
 
-/* Give it back, and see that nothing is left; @free were free before it was taken. */
+/* Release the namespace, and check that nothing is left. @free pages were free before. */
 static void test_drop(const struct claim *claim, const struct memory_state *none, long free)
 {
 	drop_namespace(claim);
@@ -179,7 +179,7 @@ static long faults(void)
 	return usage.ru_minflt;
 }
 
-/* Write each line, so that it tells from where in the device it is, and whose it is. */
+/* Write each cache line: its offset in the device, and a number that identifies the writer. */
 static void write_all(char *memory, size_t size, unsigned long seed)
 {
 	size_t i;
@@ -200,8 +200,8 @@ static bool is_all(const char *memory, size_t size, unsigned long seed)
 }
 
 /*
- * The kernel takes hold of the pages by their page-table entries, and copies from
- * them through the direct map.
+ * Have the kernel read the pages: it pins them through their page-table
+ * entries, and copies from them through the direct map.
  */
 static bool kernel_reads(const char *memory, size_t size)
 {
@@ -226,7 +226,7 @@ static bool kernel_reads(const char *memory, size_t size)
 	return i >= size;
 }
 
-/* A process that is older than the device, and uses it on another hart when told to. */
+/* A process that is older than the device, and uses it on another hart on request */
 struct older {
 	pid_t pid;
 	int tell;
@@ -319,7 +319,7 @@ static void main_dax(void)
 		test_dax(&layouts[i], 0x1000000000UL * (i + 1), &none);
 }
 
-/* What the device is as RAM, once it is. */
+/* Make the device System RAM, and return its range. */
 static struct range become_ram(void)
 {
 	struct ranges ranges;
@@ -360,7 +360,7 @@ static void main_ram(unsigned int times)
 	ksft_set_plan(6);
 	release_namespace();
 	online_as("online_movable");
-	/* Free memory is counted from the second time on: the first makes what stays. */
+	/* Compare free memory from the second round on: the first allocates memory that stays. */
 	for (i = 0; i <= times; i++) {
 		char *device, *memory;
 		struct ranges ranges = { .nr = 1 };
@@ -379,14 +379,14 @@ static void main_ram(unsigned int times)
 			blocks_are(ranges.range[0].start, size, "valid_zones", "Movable");
 		memory = fill(size);
 		used &= pages_in(memory, size, &ranges) * PAGE_SIZE >= size / 4;
-		/* Some of it has to go before the rest has room elsewhere. */
+		/* Free a part, so that there is room elsewhere for the rest. */
 		munmap(memory + size / 4, size - size / 4);
 		take_offline(ranges.range[0]);
 		intact &= verify(memory, size / 4) && !pages_in(memory, size / 4, &ranges);
 		munmap(memory, size / 4);
 
 		become_dax();
-		/* Its end was RAM, its beginning not: a part of a block. */
+		/* Use the device's last part: it was RAM, while the first part was none. */
 		device = map_file(DEVICE, read_long(DAX_SIZE) - DATA, DATA);
 		write_all(device, DATA, i);
 		dax &= is_all(device, DATA, i) && kernel_reads(device, DATA);
