@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A guest that grows and shrinks while it works.
+ * A guest grows and shrinks while it works.
  *
- *   grow MIB...		be larger than at first by each of these sizes in turn; the
- *			last is 0
- *   grow huge MIB	be larger by this, have huge pages of hugetlb there, and be as
- *			small as at first
- *   grow read		read all memory that was added, as root can
+ *   grow MIB...		be larger than at first by each of these, one
+ *			after the other; the last must be 0
+ *   grow huge MIB	be larger by this size, use huge pages of hugetlb there,
+ *			and be as small as at first
+ *   grow read		as root, read all memory that was added
  *
- * The host changes the size when the program says "plug memory now"; with "huge", it
- * makes the guest small again at "remove memory now". All but "read" is done twice: what
- * the first round leaves in the kernel's caches, the second finds.
+ * The host changes the size when the program says "plug memory now". With
+ * "huge", the host makes the guest small again at "remove memory now". All but
+ * "read" has two rounds: the second reuses what the first leaves in the
+ * kernel's caches.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -27,16 +28,16 @@
 #define DATA_MAX	(128 * MIB)
 #define WORK		(8 * MIB)
 #define WORKERS		2
-/* Pages that slabs and the harts' lists may keep. One for each block of 7.5 GiB is 60. */
+/* Pages that slabs and harts' lists may keep. Losing one for each of 7.5 GiB's blocks is 60. */
 #define NOISE		50
 #define MAX_TABLES	2
 #define PAUSE		20000	/* microseconds */
 #define ROUNDS		2
-#define LIMIT		150	/* seconds; memory in use may take many tries */
+#define LIMIT		150	/* seconds; memory in use may need many tries */
 #define HUGE		(2 * MIB)
 #define HUGE_PAGES	"/proc/sys/vm/nr_hugepages"
 
-/* In memory that the workers share with their parent. */
+/* Shared memory of the workers and their parent */
 struct work {
 	bool stop;
 	unsigned long done[WORKERS];
@@ -45,16 +46,16 @@ struct work {
 #define read_once(x)		__atomic_load_n(&(x), __ATOMIC_RELAXED)
 #define write_once(x, value)	__atomic_store_n(&(x), value, __ATOMIC_RELAXED)
 
-/* The guest before it has grown. */
+/* The state of the guest before it grows */
 static unsigned long total;
 static size_t blocks;
 static const char *iomem;
 
-/* What is in the memory it has grown by, if anything. */
+/* Data in the added memory, if any */
 static void *data;
 static size_t data_size;
 
-/* Processes that fill and verify memory, fork, and change what they share. */
+/* Start processes that fill and verify memory, fork, and write to shared pages. */
 static void start_work(struct work *work, pid_t *children)
 {
 	int i;
@@ -74,7 +75,7 @@ static void start_work(struct work *work, pid_t *children)
 			write_once(work->done[i], work->done[i] + 1);
 			if (read_once(work->stop))
 				_exit(0);
-			/* Pages that are being faulted in and copied cannot move. */
+			/* Pause: pages cannot move while they are faulted in or copied. */
 			usleep(PAUSE);
 		}
 	}
@@ -93,7 +94,7 @@ static bool end_work(struct work *work, const pid_t *children)
 	return good;
 }
 
-/* True once every worker has filled memory since this was called. */
+/* Wait until every worker has filled memory since this call. */
 static bool work_goes_on(struct work *work)
 {
 	unsigned long done[WORKERS];
@@ -131,14 +132,14 @@ static bool free_again(size_t wanted)
 	return (long)wanted - free_pages() < NOISE;
 }
 
-/* The range is the last that goes away when memory is removed. */
+/* When memory is removed, its range is the last thing to go. */
 static bool iomem_is_back(size_t unused)
 {
 	(void)unused;
 	return iomem_is(iomem);
 }
 
-/* The host makes the guest larger than at first by this, after having been @before. */
+/* Have the host make the guest larger than at first by @size. It was larger by @before. */
 static void become(size_t size, size_t before, struct work *work)
 {
 	unsigned long want = total + size, block = block_size();
@@ -147,7 +148,7 @@ static void become(size_t size, size_t before, struct work *work)
 	printf("# " PLUG_NOW "\n");
 	ksft_test_result(wait_for(total_is, want), "MemTotal is %zu MiB larger than at first\n",
 			 size / MIB);
-	/* From the middle it may shrink by parts of blocks. */
+	/* A guest that shrinks to a size above the first may keep parts of blocks. */
 	ksft_test_result(wait_for(before && size ? blocks_at_least : blocks_are_as_many, count),
 			 "there are as many memory blocks as that takes\n");
 
@@ -170,7 +171,7 @@ static void become(size_t size, size_t before, struct work *work)
 	}
 }
 
-/* The pool of huge pages, as /proc/meminfo has it, a line for each */
+/* The pool of huge pages, in the lines of /proc/meminfo */
 #define POOL	"HugePages_Total: %lu HugePages_Free: %lu HugePages_Rsvd: %lu HugePages_Surp: %lu"
 
 struct pool {
@@ -203,7 +204,7 @@ static bool set_pool(unsigned long nr)
 	return read_long(HUGE_PAGES) == (long)nr;
 }
 
-/* How often the kernel looked for the memory of a huge page and found none. */
+/* How often the kernel found no memory for a huge page */
 static unsigned long huge_failures(void)
 {
 	static const char name[] = "htlb_buddy_alloc_fail ";
@@ -223,8 +224,8 @@ static bool huge_has_failed(size_t wanted)
 }
 
 /*
- * The memory that was added has a pool of @nr huge pages, half of them in use, when the
- * host asks for it. Returns the half, with the pattern.
+ * Have the host add memory, and make a pool of @nr huge pages in it. Half of
+ * them are then in use. Returns this half, which has the pattern.
  */
 static void *grow_by_huge(size_t size, unsigned long nr)
 {
@@ -236,7 +237,7 @@ static void *grow_by_huge(size_t size, unsigned long nr)
 	if (!wait_for(total_is, want))
 		die("the guest is not larger by %zu MiB", size / MIB);
 	hot = hot_ranges();
-	/* Huge pages that can be moved are first taken from zone Movable, as others are. */
+	/* The kernel takes movable huge pages from zone Movable first. */
 	if (!set_pool(nr))
 		die("no pool of %lu huge pages", nr);
 	memory = fill_huge(nr * HUGE);
@@ -265,7 +266,7 @@ static void shrink_from_huge(void *memory, unsigned long nr)
 	ksft_test_result(set_pool(0) && pool_is(0, 0), "all of them can be freed\n");
 }
 
-/* More huge pages than there would be room for */
+/* Try to remove memory with more huge pages than there is room for. */
 static void wait_with_huge(void *memory, unsigned long nr)
 {
 	unsigned long failures = huge_failures();
@@ -303,7 +304,7 @@ static void main_huge(size_t size)
 	ksft_print_msg("%ld pages fewer are free\n", free_before - free_pages());
 }
 
-/* Whether the kernel lets root map a page of physical memory. */
+/* Whether root can map a page of physical memory */
 static bool can_map(int mem, unsigned long phys)
 {
 	void *page = mmap(NULL, PAGE_SIZE, PROT_READ, MAP_SHARED, mem, phys);
@@ -315,7 +316,7 @@ static bool can_map(int mem, unsigned long phys)
 	return page != MAP_FAILED;
 }
 
-/* The device's memory, of which a part was added to the kernel */
+/* The device's memory region, of which a part was added to the kernel */
 static struct range device_region(void)
 {
 	char *text = read_file("/proc/iomem"), *line, *rest = text;
@@ -408,7 +409,7 @@ int main(int argc, char **argv)
 		ksft_print_msg("%ld pages fewer are free\n", free_before - free_pages());
 	}
 
-	/* The stacks of more processes may take a table of vmalloc; a lost GiB is at least one. */
+	/* Stacks of new processes may need a vmalloc table. A lost GiB would be at least one. */
 	tables = hotplug_number("tables") - tables;
 	ksft_print_msg("%ld page tables more\n", tables);
 	ksft_test_result(tables <= MAX_TABLES, "the kernel's page tables are as many as before\n");

@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Memory that comes and goes by the megabyte, without a device: RAM that the
- * kernel was told not to use ("mem=") is added and removed by a module.
+ * A module adds and removes memory without a device. The memory is RAM that
+ * "mem=" hides from the kernel.
  *
  *   hotplug cycles [COUNT]	nothing is lost
  *   hotplug refuse		ranges that must be refused; memory in use stays
  *   hotplug order		a lower range after a higher one
- *   hotplug end		up to the end of what Sv39 can map, and beyond it
+ *   hotplug end		up to the end of what Sv39 can map, and beyond
  *   hotplug scale MIB...	the cost of adding and removing these sizes, in
- *				instructions where time counts them (-icount)
- *   hotplug faults [STEP]	every allocation, or every STEP-th, is refused once
+ *				instructions if time counts them (-icount)
+ *   hotplug faults [STEP]	refuse every allocation, or every STEP-th, once
  *   hotplug errors		a notifier refuses
- *   hotplug kcore		what /proc/kcore shows of it
- *   hotplug races SECONDS [SEED]	while everything else goes on
+ *   hotplug kcore		/proc/kcore has the memory
+ *   hotplug races SECONDS [SEED]	while other processes work
  *   hotplug kasan		KASAN guards the memory
- *   hotplug memmap		the struct pages are in the memory that they are for
+ *   hotplug memmap		the struct pages are in the memory itself
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -34,16 +34,16 @@
 #include "memory.h"
 
 #define CYCLES		100U
-/* How often memory comes and goes at least while others run. */
+/* How often memory is added and removed, at least, while other processes work */
 #define RACES		3U
 #define WARM_UP		5U
 
 #define PAGE_OWNER	"/sys/kernel/debug/page_owner"
 
-/* More than any operation allocates. */
+/* No operation makes more allocations. */
 #define MAX_SITES	5000
 
-/* The RAM that is not the kernel's yet. */
+/* The RAM that the kernel does not use */
 static struct range unused;
 static unsigned long block;
 
@@ -55,7 +55,7 @@ static void must(const char *operation, unsigned long start, unsigned long size)
 		die("%s %#lx, %lu MiB: %s", operation, start, size / MIB, strerror(err));
 }
 
-/* All that a removed range has to give back. */
+/* The state that removing a range must restore */
 struct state {
 	unsigned long total, tables;
 	long free;
@@ -81,7 +81,7 @@ static struct state state_read(void)
 	return state;
 }
 
-/* Says what differs; free memory is left to the caller. */
+/* Compare all but free memory, and print differences. */
 static bool state_is(const struct state *before)
 {
 	struct state now = state_now();
@@ -98,8 +98,8 @@ static bool state_is(const struct state *before)
 }
 
 /*
- * Whether memory is lost, once what is freed late is. A page lost each time would
- * be @times pages; slabs that are just not empty make a few.
+ * Wait for late frees. Returns whether the free memory is back: losing one page
+ * each time would be @times pages, but slabs that are not full keep only a few.
  */
 static bool free_is_back(const struct state *before, unsigned int times)
 {
@@ -147,12 +147,14 @@ static void interrupt(int signal)
 }
 
 /*
- * In the order in which 6.1's mm/memory_hotplug.c looks at a range:
- * register_memory_resource() refuses what mhp_range_allowed() does not allow
- * (nothing at all, or outside what the direct map can reach) with -E2BIG and
- * what overlaps a busy resource with -EEXIST; then add_memory_resource() gets
- * -EINVAL from check_hotplug_memory_range() for what is not made of whole
- * blocks. offline_and_remove_memory() says -EINVAL to that, too.
+ * Errors in the order of 6.1's mm/memory_hotplug.c:
+ * - register_memory_resource() returns -E2BIG for ranges that
+ *   mhp_range_allowed() forbids: empty ranges, and ranges that the direct map
+ *   cannot reach.
+ * - It returns -EEXIST for a range that overlaps a busy resource.
+ * - add_memory_resource() gets -EINVAL from check_hotplug_memory_range() for
+ *   ranges that do not consist of whole blocks. So does
+ *   offline_and_remove_memory().
  */
 static void main_refuse(void)
 {
@@ -181,7 +183,7 @@ static void main_refuse(void)
 	size_t i;
 	int err;
 
-	/* Pages of zone Movable are tried until a signal comes. */
+	/* The kernel tries to move pages of zone Movable until a signal comes. */
 	sigaction(SIGALRM, &action, NULL);
 	ksft_set_plan(ARRAY_SIZE(cases) + 3);
 	online_as("online_kernel");
@@ -218,7 +220,7 @@ static void main_refuse(void)
 			 "so is removal of more than is there\n");
 }
 
-/* /proc/kpagecount ends where max_pfn does. */
+/* /proc/kpagecount ends at max_pfn. */
 static bool pfn_is_known(unsigned long addr)
 {
 	unsigned long long count;
@@ -252,9 +254,9 @@ static void main_order(void)
 }
 
 /*
- * With Sv39 the direct map has room for 124 GiB from the start of RAM on, see
- * Documentation/riscv/vm-layout.rst. Nobody touches memory that is offline, so
- * there need not be any.
+ * With Sv39, the direct map reaches 124 GiB above the start of RAM, see
+ * Documentation/riscv/vm-layout.rst. Offline memory is never accessed, so
+ * there need not be any RAM.
  */
 static void main_end(void)
 {
@@ -292,8 +294,8 @@ static unsigned long now_ns(void)
 }
 
 /*
- * What one block costs may not grow with the number of them: neither in one
- * step, nor in steps of a block each.
+ * The cost of a block must not grow with the number of blocks, neither if they
+ * are added in one step nor block by block.
  */
 static void main_scale(char **sizes)
 {
@@ -324,11 +326,11 @@ static void main_scale(char **sizes)
 				 size / MIB);
 	}
 
-	/* Each page is made when it comes, but need not be looked at when it goes. */
+	/* Adding initialises each struct page. Removing need not look at each. */
 	ksft_test_result(per_block[1][nr - 1] < per_block[0][nr - 1],
 			 "%lu MiB: removing free memory costs less than adding it\n", size / MIB);
 
-	/* The largest once more, block by block: the first and the last of 64. */
+	/* Add the largest size again, block by block. Compare the first 64 blocks with the last. */
 	unsigned long first = 0, last = 0, steps = size / block;
 
 	for (i = 0; i < steps; i++) {
@@ -349,9 +351,9 @@ static void main_scale(char **sizes)
 }
 
 /*
- * __request_region() says NULL for a conflict and for a lack of memory, and its
- * caller takes either for a conflict. What is free is not compared: KASAN keeps
- * freed objects, and kmemleak notes; kmemleak finds what is lost.
+ * __request_region() returns NULL for a conflict and for a lack of memory. Its
+ * caller takes both for a conflict, so EEXIST is right, too. Free memory is not
+ * compared: KASAN keeps freed objects. kmemleak finds lost ones.
  */
 static void main_faults(unsigned int step)
 {
@@ -380,7 +382,7 @@ static void main_faults(unsigned int step)
 			over = fail_pending();
 			fail_nth(0);
 			if (!err) {
-				/* It can do without that allocation, or made fewer. */
+				/* The allocation is optional, or there were fewer. */
 				must(back, unused.start, size);
 			} else {
 				refused++;
@@ -429,7 +431,7 @@ static void main_errors(void)
 	ksft_test_result(!hotplug("remove", unused.start, size), "it is removed once it may\n");
 }
 
-/* Whether /proc/kcore has a header for each System RAM of /proc/iomem, and no more. */
+/* Whether /proc/kcore has one header for each System RAM of /proc/iomem, and no others */
 static bool kcore_is_iomem(void)
 {
 	char *text = read_file("/proc/iomem"), *line, *rest = text;
@@ -453,7 +455,7 @@ static bool kcore_is_iomem(void)
 	return found == ranges && kcore.nr == ranges;
 }
 
-/* The physical address of a page, 0 if there is none. */
+/* The physical address of a page, or 0 if there is none */
 static unsigned long phys_of(const void *page)
 {
 	int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
@@ -466,7 +468,7 @@ static unsigned long phys_of(const void *page)
 	return entry << 9 >> 9 << 12;
 }
 
-/* Whether /proc/kcore has the same at @phys as there is in @page. */
+/* Whether /proc/kcore has the content of @page at the physical address @phys */
 static bool kcore_has(const struct kcore *kcore, unsigned long phys, const void *page)
 {
 	char copy[PAGE_SIZE];
@@ -503,7 +505,7 @@ static void main_kcore(void)
 	ksft_test_result(kcore_is_iomem(), "/proc/kcore shows it no more\n");
 	close(kcore.fd);
 
-	/* Seen on its way out, offline and not removed yet; below what is there. */
+	/* Now below other added memory: take it offline, and look before it is removed. */
 	must("add", unused.start, size);
 	must("add", unused.start + size, block);
 	for (at = unused.start; at < unused.start + size; at += block) {
@@ -519,7 +521,7 @@ static void main_kcore(void)
 	must("remove", unused.start + size, block);
 }
 
-/* A process that does one thing over and over, and counts it. */
+/* The work of a process, which it repeats and counts */
 struct racer {
 	const char *what;
 	void (*once)(unsigned int number);
@@ -531,7 +533,7 @@ static void race_hotplug(unsigned int number)
 	unsigned long size = (1 + random() % 4) * block;
 
 	must("add", start, size);
-	/* Somebody may hold on to a page of it for a moment. */
+	/* Another process may hold one of its pages for a moment. */
 	while (hotplug("remove", start, size) == EBUSY)
 		;
 }
@@ -617,7 +619,7 @@ static void race_kcore(unsigned int number)
 	close(kcore.fd);
 }
 
-/* Its file has a position for each page. */
+/* The position in this file is a page number. */
 static void race_owner(unsigned int number)
 {
 	int fd = open(PAGE_OWNER, O_RDONLY | O_CLOEXEC), i;
@@ -680,11 +682,11 @@ static void main_races(unsigned int seconds, unsigned int seed)
 		if (children[i])
 			continue;
 		srandom(seed + i);
-		/* Memory hotplug gets most of the time of the harts. */
+		/* Give most of the harts' time to memory hotplug. */
 		if (racers[i].once != race_hotplug && nice(10) < 0)
 			die("nice: %s", strerror(errno));
 		do {
-			/* 0 and 1 have ranges of their own; the readers begin with iomem */
+			/* Racers 0 and 1 have their own ranges. The first reader reads iomem. */
 			racers[i].once(racers[i].once == race_read ? i - 6 : i);
 			counts[i]++;
 		} while (time(NULL) < end ||
@@ -701,13 +703,13 @@ static void main_races(unsigned int seconds, unsigned int seed)
 		ksft_print_msg("%s: %lu, wait status %#x\n", racers[i].what, counts[i], status);
 	}
 	ksft_test_result(good, "all went on while memory came and went\n");
-	/* Protecting modules and programs splits large pages of the direct map for good. */
+	/* Protecting modules and programs has split large pages of the direct map for good. */
 	before.tables = hotplug_number("tables");
 	ksft_test_result(state_is(&before), "ranges and blocks are as before\n");
 	ksft_test_result(kcore_is_iomem(), "/proc/kcore shows the RAM of /proc/iomem\n");
 }
 
-/* The console has to show what KASAN says to what is "made". */
+/* The console must show KASAN's report of each access that is "made". */
 static void main_kasan(void)
 {
 	unsigned long kernel = unused.start, movable = kernel + 4 * block, size = 2 * block;
@@ -727,8 +729,9 @@ static void main_kasan(void)
 }
 
 /*
- * A block has 32768 pages of 64 bytes of struct page each: 512 pages of it. The
- * first blocks pay for page tables and for the block devices; none pays for 512.
+ * A block has 32768 pages, each with a struct page of 64 bytes: 512 pages for
+ * all. The first blocks also need page tables and block devices, but no block
+ * may take 512 pages of other memory.
  */
 static void main_memmap(void)
 {
@@ -739,7 +742,7 @@ static void main_memmap(void)
 	if (strcmp(read_file("/sys/module/memory_hotplug/parameters/memmap_on_memory"), "Y\n"))
 		die("boot with memory_hotplug.memmap_on_memory=1");
 	ksft_set_plan(5);
-	/* What stays of the first addition, bounce buffers if it is above 4 GiB */
+	/* First addition: it allocates memory that stays, such as bounce buffers above 4 GiB. */
 	must("add_memmap", start + 7 * block, block);
 	must("remove", start + 7 * block, block);
 
@@ -773,7 +776,7 @@ int main(int argc, char **argv)
 	load_hotplug_range();
 	block = block_size();
 	unused = unused_ram();
-	/* Pages of this zone can always be moved. */
+	/* All pages of zone Movable can be moved. */
 	online_as("online_movable");
 
 	if (!strcmp(mode, "cycles")) {
