@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Memory that the host hot-adds through a PCI device.
+ * The host hot-adds memory through a PCI device.
  *
- *   hotadd add MIB...	devices of these sizes are plugged: the memory is
- *			accounted, and used
- *   hotadd refuse	a device is plugged that has to be refused
+ *   hotadd add MIB...	devices of these sizes are plugged. Their memory is
+ *			accounted for and used
+ *   hotadd refuse	a device is plugged that must be refused
  *
  * The host plugs when the program says "plug memory now".
  */
@@ -27,7 +27,7 @@
 
 static int main_in_range(char **args);
 
-/* Everything user space can see of the memory there is. */
+/* All that user space can see of the memory */
 struct state {
 	unsigned long total;
 	size_t blocks;
@@ -43,7 +43,7 @@ static struct state state_read(void)
 	};
 }
 
-/* The ranges that are in @now and not in @before. */
+/* The ranges that are in @now but not in @before */
 static struct ranges new_ranges(const struct ranges *before, const struct ranges *now)
 {
 	struct ranges fresh = { .nr = 0 };
@@ -71,7 +71,7 @@ static bool has_size(const struct ranges *ranges, unsigned long size)
 	return false;
 }
 
-/* Every block of the ranges is there, online, and in a zone. */
+/* Whether every block of the ranges exists, is online, and is in a zone */
 static bool blocks_online(const struct ranges *ranges)
 {
 	bool good = true;
@@ -87,7 +87,7 @@ static bool blocks_online(const struct ranges *ranges)
 	return good;
 }
 
-/* Put a copy of this program into a file in memory and run that copy. */
+/* Copy this program to a file in memory, and run the copy. */
 static bool exec_works(const struct ranges *ranges)
 {
 	static char text[2 * MAX_RANGES][24];
@@ -120,7 +120,7 @@ static bool exec_works(const struct ranges *ranges)
 	return child_succeeds(child);
 }
 
-/* What the copy does: exit with 0 if its text lies in the ranges. */
+/* For the copy: exit with 0 if its text is in the ranges. */
 static int main_in_range(char **args)
 {
 	struct ranges ranges = { .nr = 0 };
@@ -160,7 +160,7 @@ static void main_add(char **sizes)
 			 "there are %lu new memory blocks\n", added / block_size());
 	ksft_test_result(blocks_online(&fresh), "the new blocks are online in zone Normal\n");
 
-	/* More than was free before, so it takes the new memory to hold it. */
+	/* More than was free before: a part of it must be in the new memory. */
 	size = (old_free + added / 2) & -PAGE_SIZE;
 	memory = fill(size);
 	ksft_test_result(verify(memory, size), "%zu MiB are filled and read back\n", size / MIB);

@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Memory on PCI devices that the host plugs and unplugs.
+ * The host plugs and unplugs memory on PCI devices.
  *
- *   hotremove move MIB...	a process lives in the memory when it is removed
- *   hotremove saved MIB...	the same, and the machine is saved and restored before
- *   hotremove cycles COUNT	under load, and asked for twice at once
- *   hotremove refuse		two functions in a slot, of which one cannot go
- *   hotremove policies		how the memory comes online, and goes
+ *   hotremove move MIB...	a process lives in memory that is removed
+ *   hotremove saved MIB...	the same, after saving and restoring the machine
+ *   hotremove cycles COUNT	under load, with two requests at once
+ *   hotremove refuse		two functions in a slot, one of which cannot go
+ *   hotremove policies		how memory comes online, and is removed
  *   hotremove errors		a notifier refuses
- *   hotremove offered		which devices are taken for memory
+ *   hotremove offered		which devices pci_ram takes for memory
  *   hotremove access		what root can do to memory that is in use
- *   hotremove wait		what goes on while a removal takes long
- *   hotremove poison		a page of it is lost, the rest can be removed
+ *   hotremove wait		what else works while a removal takes long
+ *   hotremove poison		a page is lost; the other memory can be removed
  *
  * The host plugs when the program says "plug memory now", and unplugs the same
- * when it says "remove memory now". "saved" is also for memory of virtio-mem.
+ * devices at "remove memory now". "saved" also works with virtio-mem.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -35,13 +35,13 @@
 
 #define HOTPLUG_PARAMS	"/sys/module/memory_hotplug/parameters"
 
-/* Lines of the kernel log. */
+/* Lines of the kernel log */
 #define LOG_BUTTON	"Powering off due to button press"
 #define LOG_STAYS	"Stays powered on"
 
 /*
- * What is freed late or kept by slabs that are not full: no more than the struct
- * pages of one block, where a cycle has those of two.
+ * Late frees, and pages of slabs that are not full. This is at most the number
+ * of struct pages' pages of one block. A cycle has two blocks.
  */
 #define FREE_SLACK	512	/* pages */
 
@@ -55,7 +55,7 @@ static bool stayed_on(size_t wanted)
 	return log_count(LOG_STAYS) >= wanted;
 }
 
-/* The host saves this machine and goes on with it in another QEMU. */
+/* Have the host save this machine and continue it in another QEMU. */
 static void be_saved(const void *memory, size_t size, const struct ranges *ranges)
 {
 	struct memory_state before = memory_state();
@@ -101,7 +101,7 @@ static void main_move(char **sizes, bool saved)
 
 static char power[64];
 
-/* Of two requests one may find that the slot is on its way or off already. */
+/* Of two requests at once, the later one may get ENODEV: the slot is being switched off. */
 static void power_off(void)
 {
 	int err = try_write(power, "0");
@@ -129,7 +129,7 @@ static void main_cycles(unsigned int cycles)
 	long lost = 0;
 
 	ksft_set_plan(5);
-	/* Free memory is counted from the second time on: the first makes what stays. */
+	/* Compare free memory from the second cycle on: the first allocates memory that stays. */
 	for (i = 0; i <= cycles; i++) {
 		struct ranges ranges = plug(2);
 		size_t pressed = log_count(LOG_BUTTON);
@@ -168,7 +168,7 @@ static void interrupt(int signal)
 	(void)signal;
 }
 
-/* A request failed as @expected, and what is there after it. */
+/* Check that a request failed with @expected and for the reason @why, and changed nothing. */
 static void test_failed(int expected, int err, const char *what, const char *why,
 			size_t said_before, const struct memory_state *before,
 			const struct ranges *ranges)
@@ -204,21 +204,21 @@ static void main_refuse(void)
 	size_t refused, stays, length;
 	int err;
 
-	/* Without SA_RESTART: the one who asks is interrupted. */
+	/* Without SA_RESTART: the signal interrupts the request. */
 	sigaction(SIGALRM, &action, NULL);
 	ksft_set_plan(14);
 	none = memory_state();
 	ranges = plug(2);
 	find_device(ranges.range[0].start, device);
 	snprintf(first, sizeof(first), PCI_DEVICES "/%s/remove", device);
-	/* Of the port: the way leads through it. */
+	/* The port of the slot: removing it removes both devices. */
 	snprintf(port, sizeof(port), PCI_DEVICES "/%s/../remove", device);
 	find_power(device, power);
 	find_device(ranges.range[1].start, device);
 	snprintf(second, sizeof(second), PCI_DEVICES "/%s/remove", device);
 	before = memory_state();
 
-	/* The second cannot be moved, so that the first has to come back. */
+	/* The second device cannot be removed, so the first must come back. */
 	length = ranges.range[1].end - ranges.range[1].start;
 	err = hotplug("hold_reserved", ranges.range[1].start, length);
 	if (err)
@@ -243,7 +243,7 @@ static void main_refuse(void)
 	test_refused(err, "the port's remove", in_use, refused, &before, &ranges);
 	hotplug("hold", 0, 0);
 
-	/* Pages that look movable are tried until patience ends, or somebody's signal comes. */
+	/* The kernel tries to move a movable page until its patience ends or a signal comes. */
 	length = ranges.range[0].end - ranges.range[0].start;
 	err = hotplug("hold_movable", ranges.range[0].start, length);
 	if (err)
@@ -277,7 +277,7 @@ static void main_policies(void)
 
 	ksft_set_plan(7);
 
-	/* User space decides: the first block stays offline, the second is Movable. */
+	/* User space decides: the first block stays offline, the second is in zone Movable. */
 	online_as("offline");
 	ranges = plug(1);
 	first = ranges.range[0];
@@ -305,9 +305,9 @@ static void main_policies(void)
 	ksft_test_result(memory_state_is(&none), "both are removed\n");
 
 	/*
-	 * The zone by the ratio of Movable to what is not, in percent. Blocks that
-	 * can only be removed together are in the same, even if the first alone
-	 * would be in another.
+	 * The zone depends on the ratio of zone Movable to other memory, in
+	 * percent. Blocks that can only be removed together are in the same
+	 * zone, even if the first alone would be in another.
 	 */
 	online_as("online");
 	must_write(HOTPLUG_PARAMS "/online_policy", "auto-movable");
@@ -365,7 +365,7 @@ static void main_errors(void)
 	notifier_error("MEM_GOING_OFFLINE", 0);
 	test_refused(err, "what may not go offline", failed, said, &before, &ranges);
 
-	/* The second block cannot go, and the first not come back. */
+	/* The second block cannot go offline, and the first cannot come back online. */
 	err = hotplug("hold_reserved", first.start + block, block);
 	if (err)
 		die("no page of %#lx: %s", first.start + block, strerror(err));
@@ -394,7 +394,7 @@ static bool not_understood(size_t wanted)
 	return log_count("pci_ram.devices=") >= wanted;
 }
 
-/* Ask the host to plug what is not to be memory; @said: what the log says then. */
+/* Have the host plug a device that is not memory. @said: whether the log has the right reason */
 static bool plug_other(bool (*said)(size_t wanted))
 {
 	size_t times;
@@ -405,7 +405,7 @@ static bool plug_other(bool (*said)(size_t wanted))
 	return wait_for(said, times + 1) && !hot_ranges().nr;
 }
 
-/* The memory of a device, as programs map it that share it with others. */
+/* Map the memory of a device, as programs do that share it with other machines. */
 static void *map_bar(const char *device)
 {
 	char path[64];
@@ -421,7 +421,7 @@ static void *map_bar(const char *device)
 	return bar;
 }
 
-/* What a child that is about to die of SIGBUS expects of it. */
+/* The address at which a child expects SIGBUS, which ends it */
 static void *lost_address;
 static int lost_code;
 
@@ -433,7 +433,7 @@ static void on_bus_error(int signal, siginfo_t *info, void *context)
 	      (lost_code == BUS_MCEERR_AR && 1UL << info->si_addr_lsb != PAGE_SIZE));
 }
 
-/* Whether a child that reads there, and then writes, gets SIGBUS with this code. */
+/* Whether a child that reads and then writes at this address gets SIGBUS with this code */
 static bool is_lost(void *address, int code)
 {
 	struct sigaction action = { .sa_sigaction = on_bus_error, .sa_flags = SA_SIGINFO };
@@ -455,7 +455,7 @@ static void name_devices(const char *names)
 	must_write(PARAM_DEVICES, names);
 }
 
-/* What is in the first slot is memory, is told to go, and goes. */
+/* Whether the device in the first slot is used as memory, and can be removed */
 static bool taken(const struct memory_state *before)
 {
 	plug(1);
@@ -474,7 +474,7 @@ static void main_offered(void)
 
 	ksft_set_plan(8);
 
-	/* With the newline that a shell writes. */
+	/* An empty list, with the newline that a shell writes */
 	name_devices("\n");
 	shared = plug_other(left_alone);
 	bar = map_bar(device);
@@ -510,7 +510,7 @@ static void main_offered(void)
 	name_devices(names);
 }
 
-/* Tries something, and says what it was and what came of it unless it was refused. */
+/* Whether an attempt was refused. Prints the attempt and its result if it was not. */
 static bool refused(const char *what, int err, int expected)
 {
 	if (err != expected)
@@ -538,7 +538,7 @@ static bool config_refused(const char *path, off_t at, size_t size)
 	return refused(path, err, EPERM);
 }
 
-/* All ways to its registers: a device is a directory in sysfs, and a file in /proc. */
+/* Try all ways to a device's registers: a directory in sysfs, and a file in /proc. */
 static bool registers_refused(const char *device)
 {
 	char config[64], proc[64];
@@ -551,7 +551,7 @@ static bool registers_refused(const char *device)
 	       config_refused(proc, PCI_COMMAND, 2);
 }
 
-/* Whether /dev/mem gives access to a page at all, to that of the kernel's code. */
+/* Map a page through /dev/mem. Returns 0 or the errno. */
 static int map_physical(unsigned long address)
 {
 	int fd = open("/dev/mem", O_RDWR | O_CLOEXEC), err;
@@ -627,7 +627,7 @@ static void main_access(void)
 			 "the process has lost nothing, and the device can be removed\n");
 }
 
-/* What a file of /proc has for each page. */
+/* Read the words of a /proc file that belong to the pages of a range. */
 static void read_of_pages(const char *path, const struct range *range)
 {
 	ssize_t size = (range->end - range->start) / PAGE_SIZE * sizeof(unsigned long);
@@ -641,7 +641,7 @@ static void read_of_pages(const char *path, const struct range *range)
 	free(data);
 }
 
-/* While one removal waits for a page. */
+/* One removal waits for a page. Meanwhile, other work goes on. */
 static void main_wait(void)
 {
 	struct sigaction action = { .sa_handler = interrupt };
@@ -660,7 +660,7 @@ static void main_wait(void)
 	err = hotplug("hold_movable", first.start, first.end - first.start);
 	if (err)
 		die("no page of %#lx: %s", first.start, strerror(err));
-	/* A change of mind has to bring back the zone that it was in, not the default. */
+	/* If the removal is abandoned, the memory must return to its old zone, not this default. */
 	online_as("offline");
 	said = log_count("interrupted");
 	writer = start(power_off);
@@ -728,7 +728,7 @@ int main(int argc, char **argv)
 		return 0;
 
 	begin_slots("online_movable");
-	/* Only the machine's speed may make it longer. */
+	/* Do not give up on a slow machine. */
 	must_write(PATIENCE, "600");
 
 	if (!strcmp(mode, "move") && argc > 2)

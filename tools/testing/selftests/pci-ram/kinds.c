@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Pages of all kinds in memory on a PCI device that is removed.
+ * Pages of all kinds are in memory on a PCI device that is removed.
  *
- *   kinds move			kinds that can be moved, and those that zone Movable never has
- *   kinds huge			huge pages in use, free and reserved
+ *   kinds move			kinds that can be moved, and kinds that zone
+ *				Movable never has
+ *   kinds huge			huge pages that are in use, free or reserved
  *   kinds normal NODE		pinned and secret pages, in zone Normal of a node
- *   kinds gigantic NODE	huge pages of 1 GiB, there
- *   kinds percpu NODE		per-CPU memory of a hart of the node, which may keep its device from
- *				being removed for good
+ *   kinds gigantic NODE	huge pages of 1 GiB, in the same zone
+ *   kinds percpu NODE		per-CPU memory of a hart of the node. It may
+ *				prevent the removal of its device for good
  *
- * The host plugs when the program says "plug memory now", and unplugs the same when it says
- * "remove memory now".
+ * The host plugs when the program says "plug memory now", and unplugs the same
+ * device at "remove memory now".
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -35,15 +36,15 @@
 #include "slots.h"
 
 #define HUGE		(2 * MIB)
-#define LARGE_DATA	(2 * HUGE)	/* of kinds of large pages */
-#define DATA		(512 * 1024UL)	/* of the others: each page is moved by itself */
+#define LARGE_DATA	(2 * HUGE)	/* for each kind of large page */
+#define DATA		(512 * 1024UL)	/* for each other kind: pages are moved one by one */
 #define NR_PAGES	(DATA / PAGE_SIZE)
 #define FLAG(name)	(1ULL << KPF_##name)
 #define THP		"/sys/kernel/mm/transparent_hugepage"
 #define ZRAM		"/sys/block/zram0"
 #define ZRAM_DISK	"/dev/zram0"
 
-/* Why a removal is refused, in the kernel log */
+/* The reason in the kernel log for a refused removal */
 #define LOG_IN_USE	"some of it is in use and cannot be moved"
 #define LOG_HELD	"some of it is held and could not be moved in time"
 
@@ -56,7 +57,7 @@ static void *map(size_t size, int flags)
 	return memory == MAP_FAILED ? NULL : memory;
 }
 
-/* Private memory that starts where a large page can, with advice for how to fill it. */
+/* Map private memory at the start of a large page, with advice on how to fill it. */
 static char *map_aligned(size_t size, int advice)
 {
 	char *memory = map(size + HUGE, MAP_PRIVATE);
@@ -69,7 +70,7 @@ static char *map_aligned(size_t size, int advice)
 	return memory;
 }
 
-/* From here on, @power is that of the slot whose device has the memory at @start. */
+/* Set @power to the file of the slot whose device has the memory at @start. */
 static void find_slot_power(unsigned long start)
 {
 	char device[16];
@@ -86,7 +87,7 @@ static struct ranges plug_one(void)
 	return ranges;
 }
 
-/* Have the host remove what it has plugged, while others work; whether all is as before. */
+/* Have the host remove the device while other processes work. Whether nothing is left of it. */
 static bool remove_under_load(const struct memory_state *none)
 {
 	pid_t programs = start(run_programs), memory_user = start(use_memory);
@@ -97,7 +98,7 @@ static bool remove_under_load(const struct memory_state *none)
 	return stop(programs) & stop(memory_user) & gone;
 }
 
-/* Ask for the removal of the device; it is refused, and nothing has changed. */
+/* Ask for the removal of the device. It must be refused, and nothing may change. */
 static void test_refused(const char *what, const char *why)
 {
 	struct memory_state before = memory_state();
@@ -111,7 +112,7 @@ static void test_refused(const char *what, const char *why)
 			 "%s: refused, \"%s\", and all is as before\n", what, why);
 }
 
-/* A ring with room for one request, and its buffer that is registered, number 0. */
+/* A ring with room for one request, and its registered buffer, number 0 */
 struct ring {
 	int fd;
 	struct io_uring_params params;
@@ -156,7 +157,7 @@ static void ring_unregister(const struct ring *ring)
 		die("unregister a buffer: %s", strerror(errno));
 }
 
-/* Read from a file into the registered buffer; whether all of it was read. */
+/* Read from a file into the registered buffer. Whether all of it was read. */
 static bool ring_read(const struct ring *ring, int file, off_t at, void *buffer, size_t size)
 {
 	unsigned int *tail = (unsigned int *)(ring->sq + ring->params.sq_off.tail);
@@ -172,7 +173,7 @@ static bool ring_read(const struct ring *ring, int file, off_t at, void *buffer,
 		.addr = (unsigned long)buffer,
 		.len = size,
 	};
-	/* The array of submissions has zeroes: its only entry is the first. */
+	/* The array of submissions is zero, so its only entry is request 0. */
 	__atomic_store_n(tail, *tail + 1, __ATOMIC_RELEASE);
 	if (syscall(SYS_io_uring_enter, ring->fd, 1, 1, IORING_ENTER_GETEVENTS, NULL, 0) != 1)
 		die("io_uring_enter: %s", strerror(errno));
@@ -181,7 +182,7 @@ static bool ring_read(const struct ring *ring, int file, off_t at, void *buffer,
 	return read == (int)size;
 }
 
-/* Whether what a file has arrives in the registered buffer, which had something else. */
+/* Whether a read puts a file's content into the registered buffer, which had other content */
 static bool ring_works(const struct ring *ring, char *buffer)
 {
 	char *source = fill(2 * DATA);
@@ -207,7 +208,7 @@ static int secret_fd(void)
 	return fd;
 }
 
-/* Secret memory, or NULL if the kernel has none. */
+/* Map secret memory. NULL if the kernel has none. */
 static char *map_secret(size_t size)
 {
 	char *memory;
@@ -224,7 +225,7 @@ static char *map_secret(size_t size)
 	return memory;
 }
 
-/* The page tables of this process. */
+/* The bytes of this process's page tables */
 static unsigned long page_tables(void)
 {
 	char *text = read_file("/proc/self/status"), *line = strstr(text, "VmPTE:");
@@ -236,7 +237,7 @@ static unsigned long page_tables(void)
 	return kib * 1024 / PAGE_SIZE;
 }
 
-/* Pages of zsmalloc in zone Movable, or in all zones. */
+/* The number of zsmalloc's pages in zone Movable, or in all zones */
 static long zspages(const char *zone)
 {
 	char *text = read_file("/proc/zoneinfo"), *from = text;
@@ -279,7 +280,7 @@ static void wait_for_end(void)
 		pause();
 }
 
-/* Kinds of pages, each with memory that is filled; NULL if the kernel has no such pages. */
+/* Kinds of pages, each with filled memory, or NULL if the kernel has no such pages */
 enum { LARGE, SHARED, MERGED, TWIN, LOCKED, CACHED, PACKED, PINNED, SECRET, NR_KINDS };
 
 static const struct {
@@ -312,7 +313,7 @@ static void main_move(void)
 	long packed = 0;
 
 	ksft_set_plan(2 * NR_KINDS + 3);
-	/* On a machine with less than 512 MiB they are off. */
+	/* Large pages are off by default on a machine with less than 512 MiB. */
 	must_write(THP "/enabled", "always");
 	must_write(THP "/shmem_enabled", "always");
 	has_zram = have_zram();
@@ -350,7 +351,7 @@ static void main_move(void)
 	if (has_zram) {
 		page_out(memory[PACKED]);
 		page_out(memory[CACHED]);
-		/* Who reads a page that somebody else has in the swap, too, leaves it there. */
+		/* Reading a page leaves it in the swap, too, if another process has it there. */
 		other = start(wait_for_end);
 		if (!verify(memory[CACHED], DATA))
 			die("swap is not what it was");
@@ -418,7 +419,7 @@ static bool pool_is(unsigned long total, unsigned long nr_free, unsigned long re
 	unsigned long is[4];
 	size_t i;
 
-	/* In this order: all, free, reserved and surplus ones */
+	/* In this order: all, free, reserved and surplus huge pages */
 	for (i = 0; i < ARRAY_SIZE(is); i++) {
 		if (!from || sscanf(from, "HugePages_%*s %lu", &is[i]) != 1)
 			die("/proc/meminfo does not count huge pages");
@@ -486,9 +487,10 @@ static void bind_to(void *memory, size_t size, int node)
 }
 
 /*
- * A device of two blocks, whose second is all that its node has, in zone Normal. Threads that
- * a node gets with its first memory would have their stacks there, so at first that
- * is in zone Movable.
+ * Plug a device of two blocks. Its second block, in zone Normal, is then all
+ * memory of the node. When a node gets its first memory, it gets threads,
+ * whose stacks are in that memory unless it is in zone Movable. So the first
+ * block is online before the second, in zone Movable.
  */
 static struct range plug_normal(void)
 {
@@ -516,7 +518,7 @@ static unsigned long physical(const void *page)
 	return (entry & ((1ULL << 55) - 1)) * PAGE_SIZE;
 }
 
-/* Whether the direct map has a page. */
+/* Whether a page is mapped in the direct map */
 static bool in_direct_map(unsigned long phys)
 {
 	struct ptdump dump = ptdump_read();
@@ -537,8 +539,8 @@ static bool in_direct_map(unsigned long phys)
 #define SECRET_SIZE	(16 * PAGE_SIZE)
 
 /*
- * Secret memory of which one page, the second, is of @node, where nothing else is that is
- * allocated for it; NULL if the kernel has none.
+ * Map secret memory. Only its second page is on @node, and nothing else that
+ * the kernel allocates for it. NULL if the kernel has no secret memory.
  */
 static char *secret_in(int node, const struct ranges *ranges)
 {
@@ -547,12 +549,13 @@ static char *secret_in(int node, const struct ranges *ranges)
 
 	if (!memory)
 		return NULL;
-	/* The first page has a page table made for this mapping, and a node for the file. */
+	/* The first page also allocates a page table for this mapping, and metadata of the file. */
 	memory[0] = 1;
 	/*
-	 * For the second, the kernel allocates the page, and then a page table, for the direct
-	 * map without it. That table must not be of the node: it stays. So the nodes take
-	 * turns, from node 0 on, and its turn is over with the page of a pipe.
+	 * For the second page, the kernel allocates the page, and then a page
+	 * table, to remove the page from the direct map. This table stays, so
+	 * it must not be on the node. Let the nodes take turns, starting with
+	 * node 0: the pipe's page takes the turn of node 0.
 	 */
 	if (pipe2(ends, O_CLOEXEC))
 		die("pipe: %s", strerror(errno));
@@ -627,7 +630,7 @@ static void main_gigantic(int node)
 	ksft_set_plan(4);
 	online_as("offline");
 	ranges = plug(2);
-	/* As in plug_normal(), what the node needs for itself is to be elsewhere. */
+	/* As in plug_normal(): the node's own allocations must be in other memory. */
 	large = (struct ranges){ .range = { ranges.range[1] }, .nr = 1 };
 	set_states(&ranges.range[0], "online_movable");
 	set_states(&large.range[0], "online_kernel");
@@ -642,7 +645,7 @@ static void main_gigantic(int node)
 	found = pages_in(memory, GIB, &large);
 	ksft_test_result(found == GIB / PAGE_SIZE, "a huge page of 1 GiB is all of a device\n");
 
-	/* Huge pages of this size are not moved. A free one is given back. */
+	/* Huge pages of 1 GiB cannot be moved, but a free one can be given back. */
 	test_refused("while it is used", LOG_IN_USE);
 	ksft_test_result(verify(memory, DATA) && verify(memory + GIB - DATA, DATA),
 			 "it is intact\n");
@@ -670,7 +673,7 @@ static bool per_cpu_is_at_most(size_t bytes)
 
 static void main_percpu(int node)
 {
-	const unsigned long size = PER_CPU_VALUE * PER_CPU_NR;	/* for each hart */
+	const unsigned long size = PER_CPU_VALUE * PER_CPU_NR;	/* of each hart */
 	struct memory_state none = memory_state();
 	unsigned long none_used = meminfo_bytes("Percpu"), before, after;
 	bool there;
@@ -688,14 +691,14 @@ static void main_percpu(int node)
 	before = node_bytes(node, "MemFree");
 	map = per_cpu_map();
 	after = node_bytes(node, "MemFree");
-	/* The allocator may have kept some of the other map. */
+	/* The allocator may have kept and reused some memory of the first map. */
 	ksft_test_result(before - after >= size / 2, "%lu MiB of it in zone Normal\n",
 			 (before - after) / MIB);
 	test_refused("while it is used", LOG_IN_USE);
 	close(map);
 	/*
-	 * The allocator keeps up to four pages of each hart for what comes next. They are not
-	 * moved, and may be here.
+	 * The allocator keeps up to four free pages of each hart. They cannot
+	 * be moved, and may be in this memory.
 	 */
 	ksft_test_result(wait_for(per_cpu_is_at_most,
 				  none_used + 4 * PAGE_SIZE * sysconf(_SC_NPROCESSORS_CONF)),
@@ -712,7 +715,7 @@ int main(int argc, char **argv)
 		return 0;
 
 	begin_slots("online_movable");
-	/* Only the machine's speed may make it longer. */
+	/* Do not give up on a slow machine. */
 	must_write(PATIENCE, "600");
 
 	if (!strcmp(mode, "move"))

@@ -17,7 +17,7 @@ pid_t start(void (*work)(void))
 {
 	pid_t child;
 
-	/* What a child leaves behind when it is stopped becomes our child. */
+	/* When a child is stopped, its own children become ours. */
 	if (prctl(PR_SET_CHILD_SUBREAPER, 1))
 		die("PR_SET_CHILD_SUBREAPER: %s", strerror(errno));
 	fflush(stdout);
@@ -29,7 +29,7 @@ pid_t start(void (*work)(void))
 	}
 	if (child < 0)
 		die("fork: %s", strerror(errno));
-	/* Whoever of the two comes first */
+	/* Parent and child both do this, so that the order does not matter. */
 	setpgid(child, child);
 	return child;
 }
@@ -43,7 +43,7 @@ bool stop(pid_t child)
 	if (waitpid(child, &status, 0) != child)
 		die("waitpid: %s", strerror(errno));
 	worked = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
-	/* A child of its vfork() has its memory, and with it the pages of the test. */
+	/* A grandchild in vfork() shares the child's memory, and so keeps pages of the test. */
 	while (waitpid(-child, &status, 0) > 0)
 		;
 	return worked;

@@ -1,19 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The device with memory is gone, and nobody had been asked.
+ * A device with memory disappears without notice.
  *
- *   lost nothing		the memory was offline
- *   lost pages			processes had it, in all kinds of pages, tmpfs and files
- *   lost held			somebody holds pages of it, and the kernel has one
- *   lost tables		a process has page tables in it, in zone Normal of node 1,
- *				which has no hart and no other memory
+ *   lost nothing		its memory was offline
+ *   lost pages			processes used it, in all kinds of pages, tmpfs
+ *				and files
+ *   lost held			pages of it are held, and the kernel has one
+ *   lost tables		a process has page tables in it. It is in zone
+ *				Normal of node 1, which has no hart and no
+ *				other memory
  *
  * The host plugs when the program says "plug memory now", and unplugs the same
- * when it says "remove memory now".
+ * device at "remove memory now".
  *
- * From the time when the memory is there until it is gone, this program may have
- * pages of it only where it means to: so it is locked in memory before, and heap and
- * stack do not grow meanwhile.
+ * While the memory is there, this program must have pages in it only where the
+ * test needs them. So before, the program locks its memory. Afterwards, its
+ * heap and stack do not grow.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -38,8 +40,8 @@
 #define HUGE		(2 * MIB)
 #define DATA		(4 * MIB)	/* of each kind */
 #define NR_PAGES	(DATA / PAGE_SIZE)
-#define HEAP		(4 * MIB)	/* more than anything here allocates */
-#define NR_TABLES	16		/* of a process, in node 1 */
+#define HEAP		(4 * MIB)	/* more than the program allocates */
+#define NR_TABLES	16		/* page tables of a process in node 1 */
 #define LARGE_PAGES	"/sys/kernel/mm/transparent_hugepage/enabled"
 #define HUGE_PAGES	"/proc/sys/vm/nr_hugepages"
 #define WRITEBACK	"/proc/sys/vm/dirty_writeback_centisecs"
@@ -52,18 +54,18 @@
 #define LOG_KILLED	"killed process "
 #define LOG_KERNEL	" are held and 1 of the kernel, 0 of"
 
-/* What is written everywhere, and what a page is read into. */
+/* The content of all objects, and a buffer for reading a page */
 static const char *source;
 static char buffer[PAGE_SIZE];
 
 /**
- * struct object - something with pages in the memory
- * @what: its name
- * @memory: it, mapped
- * @fd: the file, or -1
- * @distinct: the number of pages after which they repeat
- * @there: whether a page was in the memory that is gone
- * @nr_there: how many were
+ * struct object - an object with pages in the memory
+ * @what: name of the object
+ * @memory: mapping of the object
+ * @fd: file of the object, or -1
+ * @distinct: number of pages after which the content repeats
+ * @there: whether each page was in the lost memory
+ * @nr_there: number of pages that were in the lost memory
  */
 struct object {
 	const char *what;
@@ -82,7 +84,7 @@ static struct object tmpfs = { "tmpfs", .distinct = NR_PAGES };
 static struct object clean = { "a file as on its disk", .distinct = NR_PAGES };
 static struct object dirty = { "a file that is newer than its disk", .distinct = NR_PAGES };
 
-/* All that this program needs later, in pages that it has already. */
+/* Have all memory that this program needs later allocated now. */
 static void lock_memory(void)
 {
 	mallopt(M_MMAP_MAX, 0);
@@ -94,7 +96,7 @@ static void lock_memory(void)
 
 static void map_private(struct object *object, int advice)
 {
-	/* At the start of a large page */
+	/* Start at a large page. */
 	char *memory = mmap(NULL, DATA + HUGE, PROT_READ | PROT_WRITE,
 			    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
@@ -139,7 +141,7 @@ static void write_to_file(int fd, const char *data)
 		die("write: %s", strerror(errno));
 }
 
-/* Which pages of an object are in the memory, while they are mapped. */
+/* Find out which pages of a mapped object are in the memory. */
 static void locate(struct object *object, const struct ranges *ranges)
 {
 	size_t i;
@@ -162,7 +164,7 @@ static void on_bus_error(int signal, siginfo_t *info, void *context)
 	siglongjmp(after_bus_error, 1);
 }
 
-/* Read a page of memory into the buffer; returns the code of the SIGBUS, or 0. */
+/* Read a page of memory into the buffer. Returns the code of SIGBUS, or 0. */
 static int read_page(const char *page)
 {
 	if (sigsetjmp(after_bus_error, 1))
@@ -176,7 +178,7 @@ static bool is_right(const struct object *object, size_t i)
 	return filled_page(buffer) == i % object->distinct;
 }
 
-/* Whether each page that was in the memory is lost, with this code, and no other is. */
+/* Whether all pages that were in the memory are lost, with this code, and no others */
 static bool mapping_is_lost(const struct object *object, int code)
 {
 	size_t i, wrong = 0;
@@ -208,7 +210,7 @@ static bool file_is_lost(const struct object *object)
 	return !wrong;
 }
 
-/* Each page is as it was written, or as it is on the disk, where @disk has no pages. */
+/* Whether each page is as written, or is filled with @disk, as on the disk */
 static bool file_is_old_or_right(const struct object *object, char disk)
 {
 	size_t i, j;
@@ -236,7 +238,7 @@ static void open_file(struct object *object, const char *name)
 		die("%s: %s", path, strerror(errno));
 }
 
-/* Two files on a disk, with nothing in the page cache. */
+/* Make two files on a disk, with nothing in the page cache. */
 static void make_files(void)
 {
 	char *zeroes = calloc(1, DATA);
@@ -265,7 +267,7 @@ static void remove_files(void)
 		die("umount " DISK ": %s", strerror(errno));
 }
 
-/* The next device in the slot is used as if nothing had been. */
+/* Check that the next device in the slot is used normally. */
 static void test_next(const struct memory_state *none)
 {
 	struct ranges ranges;
@@ -310,7 +312,7 @@ static void main_pages(void)
 	source = fill(DATA);
 	must_write(LARGE_PAGES, "madvise");
 	make_files();
-	/* What is dirty remains so */
+	/* Without writeback, dirty pages stay dirty. */
 	writeback = read_file(WRITEBACK);
 	must_write(WRITEBACK, "0");
 	none = memory_state();
@@ -345,7 +347,7 @@ static void main_pages(void)
 			read_page(all[i]->memory + page * PAGE_SIZE);
 		locate(all[i], &ranges);
 	}
-	/* Not known to be dirty by its mapping */
+	/* After this, no mapping shows that the pages are dirty. */
 	munmap(dirty.memory, DATA);
 	drop_device(&slot, &ranges.range[0]);
 
@@ -390,7 +392,7 @@ static void main_pages(void)
 	test_next(&none);
 }
 
-/* Somebody has the page, as for direct I/O; until the pipe is read or closed. */
+/* Hold a page, as direct I/O does, until the pipe is read or closed. */
 static void hold(int pipe, char *page)
 {
 	struct iovec vec = { .iov_base = page, .iov_len = PAGE_SIZE };
@@ -399,7 +401,7 @@ static void hold(int pipe, char *page)
 		die("vmsplice: %s", strerror(errno));
 }
 
-/* The block of a range that a page is in; the end of the range if in none. */
+/* The address of the block in a range that has a page, or the end of the range if none has */
 static unsigned long block_of(const char *page, const struct range *range)
 {
 	unsigned long block = block_size(), addr;
@@ -413,7 +415,7 @@ static unsigned long block_of(const char *page, const struct range *range)
 	return addr;
 }
 
-/* The number of blocks of a range whose state is this. */
+/* The number of blocks of a range with this state */
 static size_t blocks_with(const struct range *range, const char *state)
 {
 	unsigned long block = block_size(), addr;
@@ -424,7 +426,7 @@ static size_t blocks_with(const struct range *range, const char *state)
 	return nr;
 }
 
-/* Whether a process that takes most of the free memory gets none of a range. */
+/* Whether a process that takes most of the free memory gets no page of the ranges */
 static bool gives_nothing(const struct ranges *ranges)
 {
 	size_t size = meminfo_bytes("MemAvailable") * 3 / 4 & -HUGE;
@@ -443,7 +445,7 @@ static bool one_range(size_t unused)
 	return hot_ranges().nr == 1;
 }
 
-/* The next device gets addresses of its own, and can be removed. */
+/* Check that the next device gets other addresses, and can be removed. */
 static void test_other(const struct range *lost)
 {
 	size_t before = log_count(LOG_ADDED), i;
@@ -533,7 +535,7 @@ static void main_held(void)
 	munmap(process.memory, DATA);
 	munmap(large.memory, DATA);
 	hotplug("hold", 0, 0);
-	/* EINVAL: two of them are in the same block, which is offline then */
+	/* EINVAL: if two held pages are in the same block, it is offline already. */
 	for (i = 0; i < ARRAY_SIZE(held); i++) {
 		err = set_state(held[i], "offline");
 		if (err && err != EINVAL)
@@ -547,9 +549,10 @@ static void main_held(void)
 }
 
 /*
- * What a child does: have NR_TABLES page tables allocated in node 1, with a page there and
- * one in node 0 for each, and say so with a byte. Only these are allocated in node 1: the
- * kernel has allocated all else that it needs for the mapping with the first page.
+ * The work of a child: have NR_TABLES page tables allocated in node 1. Each
+ * maps a page in node 1 and a page in node 0. Then report this with a byte.
+ * Nothing else is allocated in node 1: the first page of the mapping has had
+ * the kernel allocate everything else before.
  */
 static void live_in_tables(const struct ranges *ranges, int pipe)
 {
@@ -576,7 +579,7 @@ static void live_in_tables(const struct ranges *ranges, int pipe)
 		pause();
 }
 
-/* The numbers of the line that says what stays; false if there is none. */
+/* Read the numbers of the log line about what stays. Returns false if there is no such line. */
 static bool log_says(unsigned long *held, unsigned long *kernel, unsigned long *tables)
 {
 	char *text = log_read(), *line = strstr(text, LOG_STAYS);

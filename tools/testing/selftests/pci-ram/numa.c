@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The memory of node 1 comes and goes. Node 0 has memory, both nodes have harts.
+ * The memory of node 1 is added and removed. Node 0 has memory, and both nodes
+ * have harts.
  *
- *   numa comes		twice, with memory in it that was placed in all the ways there are
+ *   numa comes		twice, with memory in it that was placed by each policy
  *   numa stress N	N times, while each hart allocates from it
  *
- * The host plugs memory of node 1 when the program says "plug memory now", and unplugs
- * it when it says "remove memory now". Node 1 may have memory before, except for stress.
+ * The host plugs memory of node 1 when the program says "plug memory now", and
+ * unplugs it at "remove memory now". Node 1 may have other memory, but not for
+ * "stress".
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -29,20 +31,20 @@
 #define NODES_DIR	"/sys/devices/system/node/"
 #define BALANCING	"/proc/sys/kernel/numa_balancing"
 #define SCHED_DIR	"/sys/kernel/debug/sched/numa_balancing/"
-#define BALANCE_LIMIT	240		/* seconds; it takes one or two */
+#define BALANCE_LIMIT	240		/* seconds; normally one or two are enough */
 #define MAX_NODES	64		/* bits of a set of nodes */
 #define DATA		(4 * MIB)	/* of each area */
 #define NR_PAGES	(DATA / PAGE_SIZE)
-#define PIECE		(64 * PAGE_SIZE)	/* that stress allocates at once */
+#define PIECE		(64 * PAGE_SIZE)	/* size of each allocation of stress */
 
 /**
- * struct area - memory that is placed in one way
- * @what: its policy
- * @mode: the same, as mbind() has it
- * @nodes: a set
+ * struct area - memory that is placed by a policy
+ * @what: name of the policy
+ * @mode: the policy as an argument of mbind()
+ * @nodes: the set of nodes of the policy
  * @first: number of pages that are in node 1 if it has memory
- * @again: the same after it had none for a while
- * @memory: it
+ * @again: the same after node 1 had no memory for a while
+ * @memory: the memory
  */
 struct area {
 	const char *what;
@@ -53,8 +55,10 @@ struct area {
 };
 
 /*
- * The kernel replaces a node without memory in the sets of policies, for good: see
- * Documentation/admin-guide/mm/numa_memory_policy.rst. It does not replace a preferred one.
+ * In the node sets of policies, the kernel replaces a node without memory, and
+ * does not put it back later: see
+ * Documentation/admin-guide/mm/numa_memory_policy.rst. It does not replace a
+ * preferred node.
  */
 static struct area areas[] = {
 	{ "bound to node 1", MPOL_BIND, NODE_1, NR_PAGES, 0, NULL },
@@ -63,7 +67,7 @@ static struct area areas[] = {
 	{ "interleaved", MPOL_INTERLEAVE, NODE_0 | NODE_1, NR_PAGES / 2, 0, NULL },
 };
 
-/* What is written everywhere */
+/* The content of all areas */
 static const char *source;
 
 static bool file_is(const char *path, const char *value)
@@ -79,7 +83,7 @@ static bool file_is(const char *path, const char *value)
 	return same;
 }
 
-/* Whether each block of a range is listed in node 1, and no other node lists it. */
+/* Whether node 1, and no other node, lists each block of a range */
 static bool blocks_in_node_1(const struct range *range)
 {
 	unsigned long block = block_size(), addr;
@@ -124,8 +128,8 @@ static struct ranges node_1_ranges(void)
 }
 
 /*
- * The number of pages of an area that are in node 1. move_pages() cannot tell of pages
- * that are about to be balanced.
+ * The number of pages of an area that are in node 1. move_pages() would not
+ * know pages that NUMA balancing is about to move.
  */
 static size_t pages_in_node_1(const char *memory)
 {
@@ -199,7 +203,7 @@ static unsigned long vm_count(const char *name)
 	return value;
 }
 
-/* Have the kernel look soon, and at everything, for pages that are far from who uses them. */
+/* Have NUMA balancing scan soon, and all memory, for pages that are far from their users. */
 static void balance_fast(void)
 {
 	if (access(SCHED_DIR, F_OK))
@@ -209,7 +213,7 @@ static void balance_fast(void)
 	must_write(SCHED_DIR "scan_period_max_ms", "100");
 }
 
-/* What a process has written on node 0 and reads on node 1 comes to it. */
+/* Pages that a process has written on node 0, and reads on node 1, move to node 1. */
 static void test_balancing(void)
 {
 	unsigned long moved = vm_count("numa_pages_migrated"), before, after;
@@ -218,7 +222,7 @@ static void test_balancing(void)
 
 	pin_to_cpu(first_cpu(0));
 	memory = fill(DATA);
-	/* The last pages are on a list of this hart, from which nobody else can take them. */
+	/* The last pages are in a list of this hart, and cannot be moved: have the list emptied. */
 	must_write("/proc/sys/vm/compact_memory", "1");
 	before = pages_in_node_1(memory);
 	pin_to_cpu(first_cpu(1));
@@ -240,7 +244,7 @@ static int set_policy_errno(int mode, unsigned long nodes)
 	return syscall(SYS_set_mempolicy, mode, &nodes, MAX_NODES) ? errno : 0;
 }
 
-/* What sysfs says of a node 1 with so many bytes */
+/* Whether sysfs shows node 1 with this many bytes */
 static bool node_1_is(unsigned long bytes)
 {
 	const char *nodes = bytes ? "0-1" : "0";
@@ -253,7 +257,7 @@ static bool node_1_is(unsigned long bytes)
 	       file_is(NODES_DIR "node0/distance", "10 30");
 }
 
-/* The nodes of the policy of this process */
+/* Whether the policy of this process has these nodes */
 static bool policy_is(size_t wanted)
 {
 	unsigned long nodes = 0;
@@ -264,8 +268,9 @@ static bool policy_is(size_t wanted)
 }
 
 /*
- * A child that shares all pages, and is bound to node 1. When the pipe is closed it ends
- * with 0 if they are intact and it is bound to node 0, or to node 1 if that has @more.
+ * Fork a child that shares all pages and is bound to node 1. When the pipe is
+ * closed, the child checks the pages and its policy: it must be bound to node
+ * 0, or to node 1 if that has @more memory. It exits with 0 if all is right.
  */
 static pid_t fork_bound(const int pipes[2], bool more)
 {
@@ -288,7 +293,7 @@ static pid_t fork_bound(const int pipes[2], bool more)
 	_exit(!verify(own, DATA) || pages_in_node_1(own) != (more ? NR_PAGES : 0));
 }
 
-/* No page is in a node without memory. */
+/* Whether no page is in node 1 */
 static bool nothing_in_node_1(void)
 {
 	size_t i, nr = 0;
@@ -298,7 +303,7 @@ static bool nothing_in_node_1(void)
 	return !nr;
 }
 
-/* Memory comes, is used, and goes, maybe @again; node 1 has @more. */
+/* Add memory, use it, and remove it, maybe @again. Node 1 has @more bytes. */
 static void test_round(const struct memory_state *none, unsigned long more, bool again)
 {
 	struct ranges ranges = plug(1);
@@ -340,7 +345,7 @@ static void main_comes(void)
 	struct memory_state none = memory_state();
 
 	ksft_set_plan(more ? 8 : 16);
-	/* Each page is placed by itself. */
+	/* Without large pages, each page is placed by itself. */
 	if (prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0))
 		die("prctl: %s", strerror(errno));
 	pin_to_cpu(first_cpu(0));
@@ -359,7 +364,7 @@ static void main_comes(void)
 	test_round(&none, 0, true);
 }
 
-/* Allocate from node 1, if that has memory, until somebody sets *@stop. */
+/* Allocate from node 1, if it has memory, until *@stop is set. */
 static void allocate(int cpu, const bool *stop)
 {
 	unsigned long node = NODE_1;
@@ -372,7 +377,7 @@ static void allocate(int cpu, const bool *stop)
 
 		if (memory == MAP_FAILED)
 			_exit(1);
-		/* EINVAL while that node has no memory */
+		/* EINVAL while node 1 has no memory */
 		if (syscall(SYS_mbind, memory, PIECE, MPOL_PREFERRED, &node, MAX_NODES, 0) &&
 		    errno != EINVAL)
 			_exit(2);
@@ -387,7 +392,7 @@ static void allocate(int cpu, const bool *stop)
 	_exit(0);
 }
 
-/* The number of pages that node 1 has given out because it was asked for them */
+/* The number of pages that node 1 has given to those who asked for node 1 */
 static unsigned long node_hits(void)
 {
 	unsigned long hits;

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A network device reads memory that was hot-added.
+ * A network device reads hot-added memory.
  *
  *   sendpages ADDRESS PORT MIB
  *
- * sends that much to a server that sends it back, once the host has plugged four times
- * as much memory. What is sent is not copied: the device gets the pages themselves. It
- * is for a device that cannot address them.
+ * When the host has plugged four times as much memory, the program sends MIB to
+ * a server, which sends it back. The data is not copied: the device gets the
+ * pages themselves. The test is for a device that cannot address these pages.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -37,7 +37,7 @@ static int connect_to(const char *address, const char *port)
 	return fd;
 }
 
-/* Does not return: it is for a child. */
+/* For a child: it does not return. */
 static void send_all(int to, int from, size_t size)
 {
 	off_t sent = 0;

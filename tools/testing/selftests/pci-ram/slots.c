@@ -62,7 +62,7 @@ void unplug(void)
 	printf("# " REMOVE_NOW "\n");
 }
 
-/* The device goes after its memory. */
+/* The state to wait for. The device disappears after its memory. */
 static const struct memory_state *empty;
 
 static bool all_gone(size_t unused)
@@ -85,7 +85,7 @@ bool removed(const struct memory_state *before)
 
 bool removed_under_load(const struct memory_state *before)
 {
-	/* Not the tables: stacks of programs take some of the vmalloc space for good. */
+	/* Do not compare page tables: stacks of programs may need tables that stay. */
 	return wait_till_gone(before) && memory_blocks() == before->blocks &&
 	       meminfo_bytes("MemTotal") == before->total;
 }
@@ -102,7 +102,7 @@ void find_device(unsigned long start, char name[16])
 	for (i = 0; i < all.gl_pathc && !found; i++) {
 		char *text = read_file(all.gl_pathv[i]);
 
-		/* The third line is BAR 2 */
+		/* The third line is BAR 2. */
 		found = sscanf(text, "%*x %*x %*x %*x %*x %*x %lx", &bar) == 1 && bar == start;
 		free(text);
 		if (found)
@@ -181,7 +181,7 @@ static bool is_off(const struct slot *slot)
 
 static const struct slot *dropped;
 
-/* Until power is off for good, the port drops whatever is plugged. */
+/* The slot is off for good when its device is gone. Until then, the port drops any device. */
 static bool is_dropped(size_t unused)
 {
 	(void)unused;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A virtual machine of KVM has its memory on a device that is removed.
+ * The memory of a KVM virtual machine is on a device that is removed.
  *
  * The host plugs when the program says "plug memory now", and unplugs the same
- * when it says "remove memory now". The virtual machine works meanwhile.
+ * device at "remove memory now". The virtual machine works meanwhile.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -22,19 +22,20 @@
 
 #define VM_SIZE		(64 * MIB)
 #define VM_PAGES	(VM_SIZE / PAGE_SIZE)
-/* Physical addresses of the virtual machine: its memory, and where nothing is. */
+/* Physical addresses of the virtual machine: its memory, and an address without memory */
 #define VM_MEMORY	0x80000000UL
 #define VM_DEVICE	0x10000000UL
-/* How often it goes through its memory before and after the removal. */
+/* The number of times it reads all its memory, both before and after the removal */
 #define ROUNDS		2
 
 /*
- * What the virtual machine executes, in its last page. Each round adds up the first
- * words of all pages before that one, adds 1 to their second words, and reports
- * the sum with a store where nothing is, which returns to the program.
+ * The program of the virtual machine, in its last page. Each round adds up the
+ * first words of all other pages, and adds 1 to their second words. Then it
+ * stores the sum at an address without memory. This store exits to the host
+ * program, which reads the sum.
  *   a0, a1	start and end of the pages
- *   a2		where to report
- *   a3		bytes of a page
+ *   a2		address of the report
+ *   a3		size of a page
  */
 static const uint32_t vm_code[] = {
 	0x00050293,	/* 1: mv   t0, a0 */
@@ -54,7 +55,7 @@ struct vm {
 	unsigned long *memory;
 	struct kvm_run *run;
 	int vcpu;
-	/* Shared by the two threads. */
+	/* Both threads use these. */
 	unsigned long rounds;
 	bool good, stop;
 };
@@ -82,7 +83,7 @@ static void set_register(int vcpu, size_t offset, unsigned long value)
 #define SET_REGISTER(vcpu, name, value)	\
 	set_register(vcpu, offsetof(struct kvm_riscv_core, name), value)
 
-/* The pages before the last. */
+/* The sum over all pages but the last */
 static unsigned long sum_of(const struct vm *vm)
 {
 	unsigned long sum = 0;
@@ -161,7 +162,7 @@ static bool came_to_or_stopped(size_t wanted)
 	       __atomic_load_n(&vm.stop, __ATOMIC_RELAXED);
 }
 
-/* Whether it goes through all of its memory, from here on. */
+/* Whether the virtual machine completes more rounds from now on */
 static bool works(void)
 {
 	unsigned long wanted = __atomic_load_n(&vm.rounds, __ATOMIC_RELAXED) + ROUNDS;

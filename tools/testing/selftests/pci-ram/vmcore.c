@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Hot-added memory in the dump of a kernel that has crashed.
+ * The dump of a crashed kernel contains hot-added memory.
  *
- *   vmcore keep MIB	a process that stays has that much in memory which the host plugs
- *   vmcore find MIB START	the kernel that runs after the crash finds all of it in
- *			/proc/vmcore, in memory from this physical address on
+ *   vmcore keep MIB	start a process that keeps so much data in memory
+ *			that the host plugs
+ *   vmcore find MIB START	in the kernel that runs after the crash, find
+ *			all of this data in /proc/vmcore, from this
+ *			physical address on
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -43,7 +45,7 @@ static void read_at(int fd, void *data, size_t size, off_t at)
 		die("/proc/vmcore at %#lx: %s", (unsigned long)at, strerror(errno));
 }
 
-/* How many pages of fill() a part of the dump has; each is counted once. */
+/* The number of pages of fill() in a part of the dump. Each page is counted once. */
 static size_t find_pages(int fd, const struct elf64_phdr *part, bool *found, size_t pages)
 {
 	static unsigned long page[512];
