@@ -500,14 +500,19 @@ def test_export_applies_with_git_am(project, tmp_path):
     assert "Base:" not in git(target, "log")
 
 
-def test_export_of_a_topic(project, tmp_path):
-    """The export of a topic contains the topics that it needs, and no others."""
+def add_topic_three(project, purpose):
+    """Adds a topic that needs topic one, and has a commit with a new file."""
     series = project.top / "patches/series"
     (project.top / "patches/three").mkdir()
     (project.top / "patches/three/x.patch").write_text("From: A <a@example.org>\nSubject: x\n\n---\n\n")
-    (project.top / "patches/three/cover-letter.txt").write_text("Subject three\n\nIt can do without two.\n")
+    (project.top / "patches/three/cover-letter.txt").write_text(f"Subject three\n\n{purpose}\n")
     (project.top / "mm/third.c").write_text("int third;\n")
     series.write_text(series.read_text() + "\n# three (needs one): another thing\nthree/x.patch mm/third.c\n")
+
+
+def test_export_of_a_topic(project, tmp_path):
+    """The export of a topic contains the topics that it needs, and no others."""
+    add_topic_three(project, "It can do without two.")
     project.ok("tree")
     project.ok("export", TOPIC="three")
     (_, *one), (cover, *three) = exported(project)
@@ -520,12 +525,7 @@ def test_export_of_a_topic(project, tmp_path):
 
 def test_export_without_a_topic_that_changes_a_new_file(project, tmp_path):
     """The export has the first form of a new file, without the changes of a topic that is left out."""
-    series = project.top / "patches/series"
-    (project.top / "patches/three").mkdir()
-    (project.top / "patches/three/x.patch").write_text("From: A <a@example.org>\nSubject: x\n\n---\n\n")
-    (project.top / "patches/three/cover-letter.txt").write_text("Subject three\n\nIt makes one larger.\n")
-    (project.top / "mm/third.c").write_text("int third;\n")
-    series.write_text(series.read_text() + "\n# three (needs one): another thing\nthree/x.patch mm/third.c\n")
+    add_topic_three(project, "It makes one larger.")
     project.ok("tree")
     project.commit("zero: grow", {"mm/zero.c": "int zero, larger;\n"})
     project.ok("refresh")
