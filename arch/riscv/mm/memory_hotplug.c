@@ -18,7 +18,7 @@
 #include "kernel_unmap.h"
 
 /*
- * Sv57 has room for 31 PiB in the direct map, with 126 PGD entries. 4 PiB take 16
+ * Sv57 has room for 31 PiB in the direct map, with 127 PGD entries. 4 PiB take 16
  * of them, and are as much as x86-64 can have with its five levels.
  */
 #define MAX_MAPPABLE	(4ULL << 50)
