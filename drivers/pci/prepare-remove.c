@@ -60,7 +60,8 @@ static int ask(struct pci_dev *dev)
  * pci_prepare_remove - ask whether a device may be removed
  * @top: the device; if it is a bridge, the devices behind it are asked, too
  *
- * A caller that gets 0 either removes the devices or calls pci_cancel_remove().
+ * A caller that gets 0 either lets the devices be removed or calls
+ * pci_cancel_remove().
  * Several tasks may ask at the same time.
  *
  * Context: process context; sleeps for as long as the drivers take, or until
@@ -89,32 +90,6 @@ int pci_prepare_remove(struct pci_dev *top)
 	}
 
 	return 0;
-}
-
-/**
- * pci_remove_agreed - whether all drivers agree to a removal
- * @top: as for pci_prepare_remove()
- *
- * Context: process context. The caller holds the rescan/remove lock, and keeps
- * it until it has removed the devices.
- *
- * Return: %true if no driver has to be asked. %false if a device was added or
- * bound after pci_prepare_remove(), or if another task that had asked before
- * has cancelled.
- */
-bool pci_remove_agreed(struct pci_dev *top)
-{
-	struct pci_dev *dev = NULL;
-
-	for_each_pci_dev(dev) {
-		if (pci_is_or_is_behind(dev, top) &&
-		    test_bit(PCI_DEV_ASK, &dev->priv_flags)) {
-			pci_dev_put(dev);
-			return false;
-		}
-	}
-
-	return true;
 }
 
 static bool is_to_cancel(struct pci_dev *dev, struct pci_dev *top)
@@ -163,5 +138,53 @@ void pci_cancel_remove(struct pci_dev *top)
 	for_each_pci_dev(dev) {
 		if (is_to_cancel(dev, top))
 			cancel(dev);
+	}
+}
+
+/*
+ * Returns whether no driver has to be asked. The caller holds the rescan/remove
+ * lock.
+ */
+static bool all_agree(struct pci_dev *top)
+{
+	struct pci_dev *dev = NULL;
+
+	for_each_pci_dev(dev) {
+		if (pci_is_or_is_behind(dev, top) &&
+		    test_bit(PCI_DEV_ASK, &dev->priv_flags)) {
+			pci_dev_put(dev);
+			return false;
+		}
+	}
+
+	return true;
+}
+
+/**
+ * pci_prepare_remove_and_lock - ask, and hold the lock under which to remove
+ * @top: as for pci_prepare_remove()
+ *
+ * Before this task has the lock, a device may be added or bound to a driver, or
+ * a task that had asked before may cancel. The drivers are then asked again.
+ *
+ * Context: as for pci_prepare_remove().
+ *
+ * Return: 0 if all agree. The caller then holds the rescan/remove lock, and
+ * keeps it until it has removed the devices. Otherwise an error as from
+ * pci_prepare_remove().
+ */
+int pci_prepare_remove_and_lock(struct pci_dev *top)
+{
+	int ret;
+
+	for (;;) {
+		ret = pci_prepare_remove(top);
+		if (ret)
+			return ret;
+
+		pci_lock_rescan_remove();
+		if (all_agree(top))
+			return 0;
+		pci_unlock_rescan_remove();
 	}
 }

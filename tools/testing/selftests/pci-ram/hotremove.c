@@ -115,8 +115,13 @@ static bool power_off_twice(void)
 	bool good = true;
 	int i, status;
 
-	for (i = 0; i < 2; i++)
-		good &= waitpid(children[i], &status, 0) == children[i] && !status;
+	for (i = 0; i < 2; i++) {
+		if (waitpid(children[i], &status, 0) != children[i])
+			die("waitpid: %s", strerror(errno));
+		if (status)
+			ksft_print_msg("power off: %s\n", strerror(WEXITSTATUS(status)));
+		good &= !status;
+	}
 	return good;
 }
 
