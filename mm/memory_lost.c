@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Memory that is gone: its device was taken away, and nobody had been asked.
+ * Memory that is gone: its device was taken away without notice.
  *
- * Nothing can be moved out of it any more. What a page was lost with is up to
- * memory_failure(): processes get SIGBUS where they access it, dirty files an I/O
- * error. Here is what concerns the memory as a whole: none of it is ever allocated
- * again, and a block goes offline, for good, as soon as nobody has a page of it.
+ * The contents of the memory are lost and cannot be moved elsewhere. memory_failure()
+ * deals with each page: processes get SIGBUS when they access the page, and dirty files
+ * get an I/O error. This file deals with the memory as a whole: none of it is ever
+ * allocated again, and a block goes offline for good if none of its pages is in use.
  */
 
 #define pr_fmt(fmt) "memory lost: " fmt
@@ -38,13 +38,16 @@
 #include "internal.h"
 
 /*
- * Pages that reclaim, migration or a disk has for the moment are not waited for: it
- * may be the disk that is gone. They are tried again.
+ * Reclaim, migration or a disk may hold a page for the moment. Nothing here waits for
+ * such a page, because the disk may be gone, too. It is tried again later.
  */
 #define LOSE_ATTEMPTS	10
 #define LOSE_INTERVAL	100	/* ms */
 
-/* What is free in the page block does not leave it, and what gets free stays. */
+/*
+ * Isolate a page block, whatever it contains. Its free pages are not allocated any
+ * more, and neither are pages in it that are freed later.
+ */
 static void isolate_pageblock(struct zone *zone, struct page *page)
 {
 	unsigned long flags;
@@ -61,7 +64,10 @@ static void isolate_pageblock(struct zone *zone, struct page *page)
 	spin_unlock_irqrestore(&zone->lock, flags);
 }
 
-/* First of all, for whoever takes the block offline or ends an isolation of its own. */
+/*
+ * Mark the block before anything else is done. Code that takes the block offline, or
+ * that ends an isolation of its own, then knows that the memory is gone.
+ */
 static int mark_block(struct memory_block *mem, void *arg)
 {
 	WRITE_ONCE(mem->lost, true);
@@ -70,8 +76,8 @@ static int mark_block(struct memory_block *mem, void *arg)
 }
 
 /*
- * Not under the locks of memory hotplug, which somebody may have for long who waits
- * for a page elsewhere.
+ * Do not take the locks of memory hotplug here: their holder may be waiting for a page
+ * elsewhere, and for long.
  */
 static int isolate_block(struct memory_block *mem, void *online)
 {
@@ -82,7 +88,7 @@ static int isolate_block(struct memory_block *mem, void *online)
 	if (mem->state != MEM_OFFLINE) {
 		for (; pfn < end_pfn; pfn += pageblock_nr_pages)
 			isolate_pageblock(mem->zone, pfn_to_page(pfn));
-		/* None may be left on the lists of a CPU */
+		/* Free pages on the lists of the CPUs must not be allocated either */
 		drain_all_pages(mem->zone);
 		*(bool *)online = true;
 	}
@@ -93,7 +99,7 @@ static int isolate_block(struct memory_block *mem, void *online)
 
 /**
  * memory_is_lost() - whether memory is gone
- * @pfn: number of a page of it
+ * @pfn: number of a page in the memory
  *
  * Context: any; the block with the page must be online, or going offline.
  *
@@ -132,7 +138,7 @@ static void set_poison(struct folio *folio, bool poison)
 	}
 }
 
-/* What is in a file is not written to its disk, nor read from memory. */
+/* Remove a page from its file, so that it is neither read nor written to the disk. */
 static void remove_from_file(struct folio *folio)
 {
 	struct address_space *mapping = folio_mapping(folio);
@@ -140,14 +146,17 @@ static void remove_from_file(struct folio *folio)
 	if (!mapping || folio_test_anon(folio))
 		return;
 
-	/* Only a small one has an entry for errors; another is kept, and checked */
+	/*
+	 * In the place of a small page, shmem can have an entry that stands for an
+	 * error. A large page stays in the file, and readers check it for poison.
+	 */
 	if (shmem_mapping(mapping)) {
 		if (!folio_test_large(folio))
 			mapping->a_ops->error_remove_page(mapping, &folio->page);
 		return;
 	}
 
-	/* File systems depend on the pages of their device */
+	/* A page of a block device may be metadata that a file system depends on */
 	if (!S_ISREG(mapping->host->i_mode))
 		return;
 	if (folio_test_dirty(folio))
@@ -156,16 +165,16 @@ static void remove_from_file(struct folio *folio)
 }
 
 /*
- * What memory_failure() leaves alone is not to be read or written any more either:
- * pages of KSM, large pages that somebody holds, files that it does not know how to
- * remove a page from.
+ * memory_failure() leaves some pages alone: pages of KSM, large pages that somebody
+ * holds, and pages of files that it cannot remove a page from. They must not be read
+ * or written any more either.
  */
 static void take_out_of_use(struct folio *folio)
 {
 	if (!folio_trylock(folio))
 		return;
 
-	/* As memory_failure() does, keep a small one from being freed */
+	/* This reference keeps a small page from being freed, as in memory_failure() */
 	if (!folio_test_large(folio) && !PageHWPoison(&folio->page))
 		folio_get(folio);
 	set_poison(folio, true);
@@ -174,17 +183,17 @@ static void take_out_of_use(struct folio *folio)
 		remove_from_file(folio);
 	folio_unlock(folio);
 
-	/* Whoever holds a large page may free or split it as before */
+	/* The holder of a large page may free or split it as before */
 	if (folio_test_large(folio) || folio_isolate_lru(folio))
 		return;
 	folio_clear_active(folio);
 	folio_clear_unevictable(folio);
-	/* It is never freed */
+	/* The page is never freed, so uncharge it now */
 	mem_cgroup_uncharge(folio);
 	folio_put(folio);
 }
 
-/* Returns the number of the next page to look at. */
+/* Deal with one page. Returns the number of the next page to look at. */
 static unsigned long lose_page(unsigned long pfn)
 {
 	struct page *page = pfn_to_online_page(pfn);
@@ -212,13 +221,13 @@ static unsigned long lose_page(unsigned long pfn)
 	if (!folio_test_lru(folio) || !folio_try_get(folio))
 		return pfn + 1;
 
-	/* It became another one meanwhile */
+	/* The page now belongs to another folio: look again */
 	if (page_folio(page) != folio) {
 		folio_put(folio);
 		return pfn;
 	}
 
-	/* What is on its way to a disk is lost, and what arrives there is not it */
+	/* What the disk gets is read from memory that is gone: it is not the contents */
 	if (folio_test_writeback(folio)) {
 		mapping = folio_mapping(folio);
 		if (folio_test_swapcache(folio))
@@ -227,7 +236,7 @@ static unsigned long lose_page(unsigned long pfn)
 			mapping_set_error(mapping, -EIO);
 	}
 
-	/* Somebody held it the last time */
+	/* The last attempt failed because somebody held the large page: try again */
 	if (PageHWPoison(page) && folio_test_large(folio))
 		set_poison(folio, false);
 
@@ -252,9 +261,9 @@ static bool is_within(struct page *page, u64 start, u64 size)
 }
 
 /*
- * Count the page tables of a process that are gone, but not those that can only be
- * reached through them. With @forget, clear the entries that point to them. The tables
- * that are gone are not read.
+ * Count the page tables of a process that are gone. They are not read, so tables that
+ * can only be reached through them are not counted. With @forget, clear the entries
+ * that point to the tables that are gone.
  */
 static unsigned long find_tables(struct mm_struct *mm, u64 start, u64 size, bool forget)
 {
@@ -329,10 +338,10 @@ static void kill_users(struct mm_struct *mm)
 }
 
 /*
- * Without its page tables, nobody knows what a process has mapped, so that its pages can
- * neither be unmapped nor freed. It is killed. Its address space is kept for ever: the
- * pages are still mapped, and refer to its VMAs. Who looks there for their page table
- * entries finds none.
+ * If page tables of a process are gone, nobody knows which pages they mapped. These
+ * pages can neither be unmapped nor freed. So the process is killed, and its address
+ * space is kept for ever: the pages still count as mapped, and refer to its VMAs. A
+ * reverse mapping that looks for their page table entries there finds none.
  */
 static void lose_tables_of(struct mm_struct *mm, u64 start, u64 size)
 {
@@ -345,7 +354,10 @@ static void lose_tables_of(struct mm_struct *mm, u64 start, u64 size)
 	/* No page fault and no reverse mapping walks the tables from here on */
 	if (mm_take_all_locks(mm))
 		goto out;
-	/* A page fault would map a page of zeroes in place of one that is lost: SIGBUS */
+	/*
+	 * Let page faults raise SIGBUS. Else they would map pages of zeroes in place of
+	 * the pages that are lost.
+	 */
 	set_bit(MMF_UNSTABLE, &mm->flags);
 	set_bit(MMF_OOM_SKIP, &mm->flags);
 	mmget(mm);
@@ -407,7 +419,7 @@ static void lose_pages(u64 start, u64 size)
 	if (!IS_ENABLED(CONFIG_MEMORY_FAILURE))
 		return;
 
-	/* They may be on their way to a list of pages that can be found */
+	/* lose_page() finds only pages on the LRU lists: move the others there */
 	lru_add_drain_all();
 	while (pfn < end_pfn) {
 		int idx = lock_online_memmap();
@@ -418,13 +430,13 @@ static void lose_pages(u64 start, u64 size)
 	}
 }
 
-/* Whether somebody has the page. What was made unusable keeps one reference. */
+/* Whether the page is in use. A page that was taken out of use keeps one reference. */
 static bool is_in_use(struct page *page)
 {
 	if (PageBuddy(page) || !page_count(page))
 		return false;
 
-	/* Of a large one, all references are others' */
+	/* Taking a large page out of use keeps no reference: each is a user's */
 	if (!PageHWPoison(page) || PageCompound(page))
 		return true;
 
@@ -432,14 +444,14 @@ static bool is_in_use(struct page *page)
 }
 
 /**
- * lost_pages_in_use() - whether somebody has pages of memory that is gone
+ * lost_pages_in_use() - whether pages of memory that is gone are in use
  * @start_pfn: number of the first page
  * @end_pfn: number of the page after the last
  *
  * Context: the pages are online, and cannot go offline meanwhile.
  *
- * Return: true if so; false if all pages are free, will be at once, or were taken out
- * of use by memory_failure().
+ * Return: true if one is; false if each page is free, is being freed, or was taken out
+ * of use.
  */
 bool lost_pages_in_use(unsigned long start_pfn, unsigned long end_pfn)
 {
@@ -456,9 +468,9 @@ bool lost_pages_in_use(unsigned long start_pfn, unsigned long end_pfn)
 /**
  * struct rest - what cannot go offline
  * @blocks: number of memory blocks
- * @held: number of pages that were lost to processes and files, but are held
- * @kernel: number of other pages, which the kernel has for itself
- * @tables: how many of these are page tables
+ * @held: number of pages that processes and files have lost, but that somebody holds
+ * @kernel: number of other pages in use, which are the kernel's own
+ * @tables: how many of the kernel's pages are page tables
  */
 struct rest {
 	unsigned long blocks;
@@ -496,16 +508,17 @@ static int offline_block(struct memory_block *mem, void *arg)
 }
 
 /**
- * lose_memory_range() - take memory out of use that is gone
+ * lose_memory_range() - take memory that is gone out of use
  * @start: physical address, at the start of a block
  * @size: bytes, a multiple of the size of a block
  *
- * The memory cannot be read any more, or what is read was never written. Its struct
- * pages must be elsewhere. Who has pages of it is dealt with as memory_failure()
- * does for one page, and blocks go offline as far as nobody has any, one by one.
- * None comes online again. The others keep what somebody has, give nothing out, and
- * can be taken offline by the user when nobody has it any more. The log says that
- * memory was lost, if it was in use, and how much of it stays, and why.
+ * The memory cannot be read any more, or a read returns something that was never
+ * written. Its struct pages must be in other memory. Users of its pages are treated as
+ * memory_failure() treats the users of one page. Then each block without a page in use
+ * goes offline, one by one. The other blocks stay online, and no page of them is
+ * allocated any more. The user can take such a block offline when its last page is
+ * free. No block comes online again. If a block was online, the log says that memory
+ * is gone, how much of it stays, and why.
  *
  * Context: process context, may sleep. Takes the lock of all memory hotplug.
  *
