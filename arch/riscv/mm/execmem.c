@@ -12,8 +12,9 @@
 static struct execmem_params execmem_params __ro_after_init;
 
 /*
- * Types that are only text share the blocks of the cache. So they inherit the
- * window of modules, whose last 128 MiB BPF has for itself otherwise.
+ * All types that are only text share the blocks of the cache, so all have the
+ * same range: the window of modules. Without the cache, BPF has only the last
+ * 128 MiB of it.
  */
 static void __init execmem_add_cache(struct execmem_params *params)
 {
@@ -21,7 +22,7 @@ static void __init execmem_add_cache(struct execmem_params *params)
 	params->ranges[EXECMEM_KPROBES] = (struct execmem_range){ };
 	params->ranges[EXECMEM_BPF] = (struct execmem_range){ };
 
-	/* The linker pads it with zeroes, which trap, up to the next section */
+	/* The linker fills the tail with zeroes, which trap, up to the next section */
 	params->tail_start = ALIGN((unsigned long)_etext, EXECMEM_ROX_ALIGN);
 	params->tail_end = (unsigned long)__init_begin;
 }
@@ -29,23 +30,23 @@ static void __init execmem_add_cache(struct execmem_params *params)
 /**
  * execmem_arch_params - the ranges of RISC-V
  *
- * On 64-bit, code that the kernel calls with auipc and jalr, or that refers to
- * kernel symbols in this way, has to be within 2 GiB of it. Modules and BPF
- * have a window for that below the kernel, whose last 128 MiB are for BPF
- * alone. The data of a module is subject to the same reach from its text, so
- * it shares the window. An instruction in a kprobe slot is executed on its
- * own, and what depends on its address is simulated instead: slots may be
- * anywhere. On 32-bit everything is within reach of everything, and the
- * window is the vmalloc space.
+ * On 64-bit, auipc and jalr reach 2 GiB. Code that the kernel calls with them,
+ * or that refers to kernel symbols in the same way, has to be within 2 GiB of
+ * the kernel. So modules and BPF have a window below the kernel. BPF uses only
+ * its last 128 MiB. Module text refers to module data in the same way, so the
+ * data is in the window, too. Kprobe slots may be anywhere: instructions
+ * that depend on their own address are simulated, and never executed in a slot.
+ * On 32-bit everything is within reach of everything, and the window is the
+ * vmalloc space.
  *
- * Text comes out of the cache of read-only executable memory where there is
- * one, which has to be in the window then, and the window of modules is that of
- * all. The tail of the kernel's own text is within reach of all of it.
+ * If there is the cache of read-only executable memory, all text comes from it.
+ * The cache is in the window, so the window is then the range of all text. The
+ * tail of the kernel's own text is within reach of the whole window.
  *
- * Without the cache, module text becomes executable when the loader has written
- * and relocated it. Where it has no set_memory_x() to do so (XIP), it is
- * executable from the start. BPF images are made executable by the JIT. Slots
- * are written through an alias, by patch_text_nosync().
+ * Without the cache, the loader makes module text executable when it has written
+ * and relocated it. A kernel that has no set_memory_x() (XIP) allocates module
+ * text executable. The JIT makes BPF images executable. Kprobe slots are written
+ * through an alias, by patch_text_nosync().
  *
  * The table is made at run time because PAGE_OFFSET, from which the vmalloc
  * space is derived, depends on the number of page-table levels of the machine.

@@ -3,10 +3,11 @@
  * Large pages in the vmalloc space.
  *
  * Generic code (mm/vmalloc.c) asks for them where address, size and alignment
- * allow. Making an entry valid needs no TLB flush here: flush_cache_vmap()
- * follows, see asm/lazy_fence.h. Taking one away needs one, and the caller does
- * it, with one exception: a page table that an entry pointed to must not be
- * freed while a hart may still walk it.
+ * allow. No TLB flush is needed here when an entry becomes valid: the caller
+ * calls flush_cache_vmap() afterwards, see asm/lazy_fence.h. When an entry is
+ * cleared, the caller flushes the TLB. There is one exception: a page table
+ * must not be freed while a hart may still walk it, so the functions that free
+ * page tables flush the TLB themselves.
  */
 
 #include <linux/mm.h>
@@ -22,10 +23,10 @@
  * @addr: physical address
  * @prot: protection
  *
- * With four levels it would be an entry of the PGD, which processes have copies
- * of, and no machine has use for pages of 256 TiB.
+ * With up to four levels, the P4D is the PGD, which each process has a copy of.
+ * With five levels, no machine has use for pages of 512 GiB.
  *
- * Return: 0, for it is refused.
+ * Return: 0, so that the caller maps smaller pages.
  */
 int p4d_set_huge(p4d_t *p4d, phys_addr_t addr, pgprot_t prot)
 {
@@ -43,9 +44,9 @@ void p4d_clear_huge(p4d_t *p4d)
 /**
  * p4d_free_pud_page - make way for p4d_set_huge()
  * @p4d: an entry that points to a page table
- * @addr: virtual address that it maps
+ * @addr: virtual address that the entry maps
  *
- * Return: 0, for it is refused.
+ * Return: 0, so that the caller maps smaller pages.
  */
 int p4d_free_pud_page(p4d_t *p4d, unsigned long addr)
 {
@@ -87,8 +88,8 @@ int pud_clear_huge(pud_t *pud)
 
 /**
  * pud_free_pmd_page - free the page tables behind a PUD entry
- * @pud: an entry that points to a page table, of a range that maps nothing
- * @addr: virtual address that it maps
+ * @pud: an entry that points to a page table; nothing is mapped in its range
+ * @addr: virtual address that the entry maps
  *
  * Return: 1.
  */
@@ -145,8 +146,8 @@ int pmd_clear_huge(pmd_t *pmd)
 
 /**
  * pmd_free_pte_page - free the page table behind a PMD entry
- * @pmd: an entry that points to a page table, of a range that maps nothing
- * @addr: virtual address that it maps
+ * @pmd: an entry that points to a page table; nothing is mapped in its range
+ * @addr: virtual address that the entry maps
  *
  * Return: 1.
  */

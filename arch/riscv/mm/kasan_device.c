@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The KASAN shadow of device memory: all of it may be accessed.
+ * The KASAN shadow of device memory, which says that all of it may be accessed.
  */
 
 #include <linux/kasan.h>
@@ -28,9 +28,10 @@ static void map_early_ptes(pmd_t *pmd, unsigned long addr, unsigned long end)
  * @start: address of the memory in the direct map
  * @size: bytes
  *
- * From boot on there is one wherever there is no memory, the early shadow. Memory
- * that was there before has unmapped it, see kasan_hotplug_prepare(): map it again.
- * The early tables, which are shared, have no empty entry and are not written to.
+ * Boot maps the early shadow wherever there is no memory, and device memory uses it.
+ * If other memory was added to this range before and removed again, the early shadow
+ * was unmapped, see kasan_hotplug_prepare(). Map it again. The shared early tables
+ * are not written to, because they have no empty entry.
  *
  * Context: process context, inside mem_hotplug_begin().
  *
@@ -77,7 +78,8 @@ int kasan_add_zero_shadow(void *start, unsigned long size)
  * @start: what kasan_add_zero_shadow() was given
  * @size: bytes
  *
- * The early shadow may stay. Memory that is added unmaps it.
+ * The early shadow may stay. When memory is added here, it is unmapped, see
+ * kasan_hotplug_prepare().
  */
 void kasan_remove_zero_shadow(void *start, unsigned long size)
 {

@@ -14,7 +14,7 @@
 
 #include "kasan_hotplug.h"
 
-/* A copy of one of the shared page tables, to be pointed to by an entry */
+/* Copy one of the shared page tables. The caller lets an entry point to the copy */
 static struct page *copy_table(const void *table)
 {
 	struct page *page = alloc_page(GFP_KERNEL);
@@ -38,9 +38,10 @@ static bool is_early_table(const void *table, const void *early)
  * @start: address in the direct map of the first memory that may be added
  * @end: address behind the last
  *
- * All PGD entries for memory that is not there point to one common table, which says
- * "all accessible" and must stay as it is. Give each a copy of it, in which the shadow
- * of added memory can be mapped: once there are processes, no PGD entry may change.
+ * In the shadow of memory that is not there, all PGD entries point to one common table,
+ * which says "all accessible". The shadow of added memory cannot be mapped in it, since
+ * other entries point to it, too. Once there are processes, no PGD entry may change. So
+ * give each entry a copy of the table now.
  *
  * Context: boot, single hart, no process yet.
  *
@@ -103,7 +104,7 @@ static pmd_t *private_pmd(unsigned long addr)
 	return pmd_offset(pud, addr);
 }
 
-/* Unmap the early shadow of a part of what one PMD entry covers */
+/* Unmap the early shadow in a part of the range of one PMD entry */
 static int unmap_early_ptes(pmd_t *pmd, unsigned long addr, unsigned long end)
 {
 	pte_t *pte;
@@ -132,15 +133,16 @@ static int unmap_early_ptes(pmd_t *pmd, unsigned long addr, unsigned long end)
  * @size: bytes
  *
  * At boot, the shadow of memory that does not exist is mapped read-only to one
- * common page. KASAN's hotplug notifier takes a shadow that is mapped for one
- * that was set up at boot, and leaves it alone. So unmap it, for the notifier
- * to map the real one when the memory goes online.
+ * common page, the early shadow. If KASAN's hotplug notifier finds a shadow
+ * that is mapped, it believes that boot set it up for this memory, and leaves
+ * it alone. So unmap the early shadow. The notifier then maps a real shadow
+ * when the memory goes online.
  *
  * Context: process context, inside mem_hotplug_begin().
  *
  * Return: 0, -EINVAL if the shadow of the range does not consist of whole
- * pages, or -ENOMEM. Nobody looks at the shadow of memory that is not there,
- * so nothing has to be undone.
+ * pages, or -ENOMEM. After a failure nothing is undone, because nobody reads
+ * the shadow of memory that is not there.
  */
 int kasan_hotplug_prepare(const void *start, size_t size)
 {
@@ -168,8 +170,9 @@ int kasan_hotplug_prepare(const void *start, size_t size)
 		}
 
 		/*
-		 * The first and the last entry are in parts, as the direct map
-		 * starts where the kernel was loaded, 2 MiB into the memory.
+		 * The direct map starts where the kernel was loaded, 2 MiB into
+		 * the memory. So the shadow of added memory covers only a part
+		 * of the range of its first and its last PMD entry.
 		 */
 		if (unmap_early_ptes(pmd, addr, next))
 			return -ENOMEM;

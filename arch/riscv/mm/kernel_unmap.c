@@ -15,13 +15,12 @@
 #include "kernel_unmap.h"
 
 /**
- * struct unmap - what is collected while entries are cleared
- * @pages: page tables, and memory that was mapped, by the list head in their
- *	first struct page; page_private() is the order. Nothing is freed before
- *	the TLB flush: until then, any hart may walk the tables and access the
- *	memory.
- * @free: the memory that was mapped is to be freed too
- * @altmap: where this memory came from, %NULL if from the page allocator
+ * struct unmap - the pages that are collected while entries are cleared
+ * @pages: page tables, and memory that was mapped, linked by their first struct
+ *	page; page_private() is the order. They are freed after the TLB flush:
+ *	until then, any hart may walk the tables and access the memory.
+ * @free: whether the memory that was mapped is freed, too
+ * @altmap: where this memory came from; %NULL if from the page allocator
  */
 struct unmap {
 	struct list_head	pages;
@@ -38,8 +37,9 @@ static void collect(struct unmap *unmap, struct page *page, unsigned int order)
 static void collect_table(struct unmap *unmap, struct page *page)
 {
 	/*
-	 * Tables of pmd_alloc() are set up as such, others are not. What that
-	 * left in the struct page is in the place of the list head.
+	 * pmd_alloc() runs the constructor of page tables, the other functions
+	 * do not. Run the destructor first: the constructor's data is where
+	 * struct page has the list head.
 	 */
 	if (PageTable(page))
 		pgtable_pmd_page_dtor(page);
@@ -76,7 +76,7 @@ static void free_collected(struct unmap *unmap)
 			continue;
 		}
 
-		/* From memblock, at boot */
+		/* Allocated from memblock, at boot */
 		for (i = 0; i < 1U << order; i++)
 			free_reserved_page(page + i);
 	}
@@ -126,7 +126,7 @@ static void unmap_pmds(struct unmap *unmap, pud_t *pud, unsigned long addr,
 			continue;
 		}
 
-		/* Nobody maps a leaf entry to take down a part of it */
+		/* Memory that a leaf entry maps is only taken down as a whole */
 		if (WARN_ON_ONCE(next - addr != PMD_SIZE))
 			continue;
 
@@ -207,8 +207,9 @@ static void unmap_range(struct unmap *unmap, unsigned long start,
  * @start: first address, aligned as it was mapped
  * @end: first address behind it, aligned as it was mapped
  *
- * Holes are skipped, so it also undoes a mapping that was given up halfway.
- * Page tables that become empty are freed, but for those behind the PGD.
+ * Holes are skipped, so this also undoes a mapping that has failed halfway.
+ * Page tables that become empty are freed, except those that PGD entries point
+ * to.
  *
  * Context: process context, inside mem_hotplug_begin().
  */
@@ -223,7 +224,7 @@ void kernel_unmap(unsigned long start, unsigned long end)
  * kernel_unmap_and_free - take down a part of vmemmap and free what it maps
  * @start: first address, aligned as it was mapped
  * @end: first address behind it, aligned as it was mapped
- * @altmap: where the memory came from, %NULL if from the page allocator
+ * @altmap: where the memory came from; %NULL if from the page allocator
  *
  * Otherwise the same as kernel_unmap().
  *

@@ -26,8 +26,9 @@
 /**
  * arch_get_mappable_range - the physical addresses that memory may have
  *
- * What the direct map can hold, within reason. The PGD entries for this range, and
- * for no other, are preallocated, see pgd_prealloc.c.
+ * The range has the addresses that the direct map can hold, but at most MAX_MAPPABLE
+ * bytes. In the direct map, the PGD entries for this range and for no other are
+ * preallocated, see pgd_prealloc.c.
  *
  * Return: the range, both ends included.
  */
@@ -41,7 +42,7 @@ struct range arch_get_mappable_range(void)
 	};
 }
 
-/* With a large page, or with small ones if each is unmapped while it is free */
+/* Map a large page, or small pages if each page is unmapped while it is free */
 static int direct_map_add_pmd(pmd_t *pmd, phys_addr_t pa, pgprot_t prot)
 {
 	unsigned int i;
@@ -62,7 +63,7 @@ static int direct_map_add_pmd(pmd_t *pmd, phys_addr_t pa, pgprot_t prot)
 	return 0;
 }
 
-/* Undone if it fails */
+/* After a failure, nothing of the range is mapped */
 static int direct_map_add(phys_addr_t start, phys_addr_t end, pgprot_t prot)
 {
 	phys_addr_t pa;
@@ -78,7 +79,7 @@ static int direct_map_add(phys_addr_t start, phys_addr_t end, pgprot_t prot)
 		pud = p4d ? pud_alloc(&init_mm, p4d, addr) : NULL;
 		pmd = pud ? pmd_alloc(&init_mm, pud, addr) : NULL;
 		if (!pmd || direct_map_add_pmd(pmd, pa, prot)) {
-			/* Page tables are here, too */
+			/* Some page tables for @addr may exist: free them, too */
 			kernel_unmap((unsigned long)__va(start), addr + PMD_SIZE);
 			return -ENOMEM;
 		}
@@ -88,9 +89,9 @@ static int direct_map_add(phys_addr_t start, phys_addr_t end, pgprot_t prot)
 }
 
 /*
- * A machine that boots with all of its memory below 4 GiB has no bounce buffers. With
- * memory above, devices that address 32 bits need them. They have to be in one piece:
- * take the largest that the page allocator has.
+ * A machine that boots with all of its memory below 4 GiB has no bounce buffers. When
+ * memory above 4 GiB is added, devices that address 32 bits need them. They have to be
+ * in one piece: allocate the largest piece that the page allocator can give.
  */
 static void add_bounce_buffers(phys_addr_t end)
 {
@@ -123,7 +124,7 @@ int arch_add_memory(int nid, u64 start, u64 size, struct mhp_params *params)
 	if (!IS_ALIGNED(start | size, PMD_SIZE))
 		return -EINVAL;
 
-	/* Device memory never goes online: its shadow stays that of boot */
+	/* Device memory never goes online, and keeps the shadow that boot set up */
 	if (!params->pgmap) {
 		ret = kasan_hotplug_prepare(__va(start), size);
 		if (ret)
@@ -135,8 +136,9 @@ int arch_add_memory(int nid, u64 start, u64 size, struct mhp_params *params)
 		return ret;
 
 	/*
-	 * Not left to the lazy fence: before a hart gets there on a trap, it
-	 * accesses the task, and a task may soon be in this memory.
+	 * The lazy fence would be too late: on a trap, a hart accesses its
+	 * task_struct before it reaches the fence, and a task_struct may soon
+	 * be in this memory.
 	 */
 	flush_tlb_all();
 

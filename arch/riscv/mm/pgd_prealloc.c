@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * All PGD entries that the kernel will ever need, before the first process.
+ * Allocate all PGD entries that the kernel will ever need, before the first
+ * process exists.
  */
 
 /**
@@ -11,14 +12,14 @@
  * older PGDs, and would have to be copied into them, by a fault handler or by
  * walking all processes.
  *
- * To spare that, pgtable_cache_init() allocates the page table behind each PGD
- * entry of the areas in which mappings come and go while the kernel runs. What
- * is mapped afterwards is mapped in tables that all PGDs share. These tables are
+ * To avoid that, pgtable_cache_init() allocates the page table behind each PGD
+ * entry of the areas in which mappings come and go while the kernel runs. Later
+ * mappings change only tables that all PGDs share. The preallocated tables are
  * never freed.
  *
- * Of the direct map and the KASAN shadow, this is the part for memory that may be
- * added, see arch_get_mappable_range(). vmemmap has all of its few entries: device
- * memory that the kernel cannot map has struct pages, too.
+ * In the direct map and the KASAN shadow, the entries for memory that may be added
+ * are preallocated, see arch_get_mappable_range(). vmemmap has all of its few entries:
+ * device memory that the kernel cannot map has struct pages, too.
  *
  * The other areas have their PGD entries already: boot has mapped them. Only PCI
  * I/O space gets new mappings, and it shares the PGD entry of the fixmap.
@@ -54,7 +55,7 @@ static bool __init prealloc_pgd_entry(pgd_t *pgd, unsigned long addr)
 	return pmd_alloc(&init_mm, pud, addr);
 }
 
-/* Preallocate for @start..@end; the number of page tables that this took */
+/* Preallocate for @start..@end; returns the number of page tables allocated */
 static unsigned int __init prealloc_area(unsigned long start, unsigned long end)
 {
 	unsigned long addr, next;
@@ -75,7 +76,7 @@ static unsigned int __init prealloc_area(unsigned long start, unsigned long end)
 	return nr;
 }
 
-/* Preallocate what changes when memory is added or removed */
+/* Preallocate for the areas that change when memory is added or removed */
 static unsigned int __init prealloc_hotplug(void)
 {
 	struct range range = arch_get_mappable_range();

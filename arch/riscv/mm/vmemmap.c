@@ -12,7 +12,7 @@
 
 #include "kernel_unmap.h"
 
-/* Map one PMD_SIZE page; false if there is none to be had */
+/* Map one page of PMD_SIZE; false if none can be allocated */
 static bool __meminit vmemmap_populate_pmd(pmd_t *pmd, int node,
 					   struct vmem_altmap *altmap)
 {
@@ -54,8 +54,8 @@ static int __meminit __vmemmap_populate(unsigned long start, unsigned long end,
 			continue;
 
 		/*
-		 * A large page only where all of it is asked for: what is
-		 * populated in parts is also taken down in parts.
+		 * Use a large page only if the caller asks for all of it: a
+		 * range that is populated in parts is taken down in parts, too.
 		 */
 		if (pmd_none(*pmd) && next - addr == PMD_SIZE &&
 		    vmemmap_populate_pmd(pmd, node, altmap))
@@ -76,10 +76,11 @@ static int __meminit __vmemmap_populate(unsigned long start, unsigned long end,
  * @node: NUMA node to allocate from
  * @altmap: memory to use instead of the page allocator's, or %NULL
  *
- * A section of 128 MiB has 2 MiB of struct pages, aligned as a large page is,
- * and is mapped as one. Less than that is mapped with base pages.
+ * A section of 128 MiB has 2 MiB of struct pages, aligned to 2 MiB, and they are
+ * mapped with one large page. If less than that is populated, or no large page
+ * can be allocated, base pages are used.
  *
- * Return: 0, or -ENOMEM; the caller then takes down what is there.
+ * Return: 0, or -ENOMEM; the caller then takes down the pages mapped so far.
  */
 int __meminit vmemmap_populate(unsigned long start, unsigned long end, int node,
 			       struct vmem_altmap *altmap)
@@ -87,8 +88,8 @@ int __meminit vmemmap_populate(unsigned long start, unsigned long end, int node,
 	int ret = __vmemmap_populate(start, end, node, altmap);
 
 	/*
-	 * The struct pages are initialised right away, on this hart or, after
-	 * a preemption, on another.
+	 * The caller initialises the struct pages right away, on this hart or,
+	 * after a preemption, on another.
 	 */
 	lazy_fence_new_mapping();
 
