@@ -13,8 +13,8 @@
  * lazy_fence_made counts the new mappings. lazy_fence_seen has, for each CPU, the
  * count that its hart has fenced for. Each counter has a cache line of its own:
  * every trap from the kernel reads two of them, and would have to fetch the line
- * again after another CPU has written to it. A per-CPU variable takes four more
- * instructions to find.
+ * again after another CPU has written to it. A per-CPU variable would take four
+ * more instructions to find.
  */
 	.pushsection .bss
 	.balign	L1_CACHE_BYTES
@@ -29,17 +29,16 @@ lazy_fence_seen:
  * To be used on a trap from the kernel, while tp and CSR_SCRATCH hold the task
  * and TASK_TI_KERNEL_SP(tp) holds sp. Preserves all registers.
  *
- * This comes before anything is written to the stack, since the stack is a
- * vmalloc mapping, and a new one: the part of it that is about to be written
- * need not have been touched on this hart before. For the same reason a hart
- * that is behind fences on any trap, not only on page faults: once registers
- * are being saved, a fault on the stack would overwrite the CSRs of the trap
- * that is being handled. On a trap from user mode none of this is needed. What
- * is written there is the top of the stack, which the task read when it last
- * left for user mode on this hart.
+ * The stack is a vmalloc mapping, and may be a new one: this hart may never have
+ * touched the part of the stack that a trap writes to. A page fault there, while
+ * the registers are being saved, would overwrite the CSRs of the trap that is
+ * being handled. So the macro comes before anything is written to the stack, and
+ * a hart that is behind fences on any trap, not only on page faults. A trap from
+ * user mode needs none of this. It writes to the top of the stack, which the
+ * task read when it last left for user mode on this hart.
  *
- * TASK_TI_USER_SP is free to hold a0: it is only in use between a trap from
- * user mode and the end of saving the registers, where no other trap can be.
+ * TASK_TI_USER_SP is free to hold a0: a trap uses it only while it saves the
+ * registers, and no other trap can occur then.
  */
 	.macro lazy_fence
 	.option push
@@ -52,11 +51,11 @@ lazy_fence_seen:
 	la	a0, lazy_fence_made
 
 	/*
-	 * How this hart came to use the mapping: it has loaded the address, or
-	 * the stack pointer, that another hart has stored after it had counted
-	 * the mapping. Have that load first, then the one of the count. Without
-	 * the fence the hart may do the second one early, and find an old count:
-	 * a trap orders nothing, and neither load depends on the other.
+	 * This hart uses a new mapping because it has loaded an address, or a
+	 * stack pointer, that another hart stored after it had counted the
+	 * mapping. The count must be loaded after that. A trap does not order
+	 * the two loads, and neither depends on the other: without this fence,
+	 * the hart may load the count too early, and find an old one.
 	 */
 	fence	r, r
 	REG_L	a0, (a0)
