@@ -3,16 +3,16 @@
  * Modules whose text is never writable.
  *
  * Text is made in a buffer: sections are copied there, and relocated as if they
- * were at their final address. When it is complete, it is copied to the
- * read-only executable memory that the module has for it. Whatever changes it
- * later, alternatives, jump labels, ftrace and kprobes, patches it there, as it
- * does with the text of the kernel.
+ * were at their final address. When the text is complete, it is copied to the
+ * read-only executable memory that the module has for it. Alternatives, jump
+ * labels, ftrace and kprobes, which change it later, patch it in this memory, as
+ * they patch the text of the kernel.
  *
- * If a section needs a larger alignment than the memory has, the memory begins in
- * front of the text.
+ * If a section needs a larger alignment than the memory has, the text starts at
+ * the first address in the memory that has this alignment.
  *
- * Core text is in mod->core_layout, as that of any module. Init text would share
- * mod->init_layout with init data, and has mod->init_text instead.
+ * Core text is in mod->core_layout, as in any module. Init text would share
+ * mod->init_layout with init data. It has mod->init_text instead.
  */
 
 #include <linux/elf.h>
@@ -28,10 +28,10 @@
 
 /**
  * module_text_align - the alignment of a module's text
- * @info: its ELF headers
+ * @info: the ELF headers of the module
  *
- * Return: the largest alignment of its sections in bytes, %EXECMEM_ROX_ALIGN at
- * least.
+ * Return: the largest alignment of its executable sections in bytes, but at
+ * least %EXECMEM_ROX_ALIGN.
  */
 unsigned long module_text_align(const struct load_info *info)
 {
@@ -65,10 +65,10 @@ static int rox_layout_alloc(struct module_layout *text, unsigned long align)
 /**
  * module_alloc_rox_text - allocate the memory of text, and buffers to make it in
  * @mod: the module, which is laid out
- * @align: the alignment of its text, which is more than that of the memory
+ * @align: the alignment of its text, from module_text_align()
  *
- * Return: 0; -ENOMEM if there is no memory, or none of this alignment, for
- * module_free_rox_text() to clean up.
+ * Return: 0; -ENOMEM if there is no memory, or if text cannot have this
+ * alignment. The caller then calls module_free_rox_text().
  */
 int module_alloc_rox_text(struct module *mod, unsigned long align)
 {
@@ -89,9 +89,9 @@ static void free_copies(struct module *mod)
 
 /**
  * module_free_rox_text - undo module_alloc_rox_text()
- * @mod: the module, with read-only text or not
+ * @mod: the module; it need not have read-only text
  *
- * What is in mod->core_layout is for the caller to free, as with all modules.
+ * The caller frees the memory of mod->core_layout, as with all modules.
  */
 void module_free_rox_text(struct module *mod)
 {
@@ -100,7 +100,7 @@ void module_free_rox_text(struct module *mod)
 	mod->init_text = (struct module_layout){};
 }
 
-/* The text that is made in a buffer and has a byte at an offset from its base */
+/* Whether @loc is in text that starts at @start and is made in a buffer */
 static bool within_copied(const struct module_layout *text, const void *start,
 			  const void *loc)
 {
