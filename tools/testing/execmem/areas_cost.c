@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What an allocation and a free cost in the records of executable memory, as there get to
- * be more pieces. Not time, which never repeats: the basic blocks that are executed in
- * mm/execmem_areas.c and in the tree, which the compiler has report themselves.
+ * The cost of an allocation and a free in the records of executable memory, for more and
+ * more pieces. Times never repeat exactly, so the cost is the number of basic blocks
+ * executed in mm/execmem_areas.c and lib/rbtree.c. The compiler adds a call to each block,
+ * which counts it.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -61,7 +62,7 @@ static struct execmem_area *take(unsigned int size)
 	return area;
 }
 
-/* With as many holes as there are pieces */
+/* Measure with @live pieces and as many holes */
 static void measure(unsigned int live)
 {
 	unsigned long before, cost, most = 0, total = 0;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The operations that libFuzzer chooses on the records of executable memory, four bytes
- * each, against a model. The first byte is how many units there are.
+ * Operations on the records of executable memory, checked against a model. libFuzzer
+ * chooses the input: the first byte is the number of units in a place, and each four
+ * bytes after it are an operation.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,7 +21,7 @@ static void expect_right(const char *wrong)
 	abort();
 }
 
-/* The Makefile gives it the name that libFuzzer calls */
+/* The Makefile gives this function the name that libFuzzer calls */
 int fuzz_one_input(const uint8_t *data, size_t size)
 {
 	static struct areas_model model;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * A model of the records of executable memory that is too simple to be wrong: an array
- * with an element for each 64 bytes, which says whose they are. What fits best is found
- * by looking at all of it.
+ * with an element for each 64 bytes, which says to which allocation they belong. The free
+ * piece that fits best is found by a search through the whole array.
  */
 
 #include <linux/slab.h>
@@ -10,14 +10,14 @@
 
 #include "areas_model.h"
 
-/* Places touch, but for the second and the third */
+/* There is a gap between the second and the third place. The other places touch */
 #define BASE		0x100000UL
 #define GAP_UNITS	5
 
-/* Always has a block, the end of which is not said to be one */
+/* This place always has a block. Its last piece lacks EXECMEM_AREA_LAST */
 #define LAST_PLACE	(AREAS_MODEL_PLACES - 1)
 
-/* Neighbouring units of a place that one allocation has, or that are free */
+/* Neighbouring units of a place that belong to one allocation, or that are free */
 struct run {
 	unsigned int		place, first, len;
 	struct execmem_area	*owner;
@@ -36,7 +36,7 @@ static unsigned long unit_addr(const struct areas_model *model, unsigned int pla
 	return BASE + units * AREAS_MODEL_UNIT;
 }
 
-/* The run behind @run, which starts as zeroes; false if there is none */
+/* Move @run on to the next run; false if there is none. Zeroes are before the first run */
 static bool next_run(const struct areas_model *model, struct run *run)
 {
 	unsigned int place = run->place, unit = run->first + run->len;
@@ -57,7 +57,7 @@ static bool next_run(const struct areas_model *model, struct run *run)
 	return false;
 }
 
-/* The run that has a unit, of a place that has something */
+/* The run that has this unit. The place must not be empty */
 static struct run run_at(const struct areas_model *model, unsigned int place, unsigned int unit)
 {
 	struct run run = { .place = place };
@@ -79,7 +79,7 @@ static void set_owner(struct areas_model *model, const struct run *run,
 		model->owner[run->place][unit] = owner;
 }
 
-/* A record as kmalloc() gives it to the allocator: with anything in it */
+/* A record as kmalloc() returns it, with arbitrary contents */
 static struct execmem_area *new_record(void)
 {
 	struct execmem_area *area = kmalloc(sizeof(*area), GFP_KERNEL);
@@ -90,7 +90,7 @@ static struct execmem_area *new_record(void)
 	return area;
 }
 
-/* Say what an allocation of @size bytes is for, partly where a free piece has its place by size */
+/* Describe an allocation of @size bytes. A free piece has by_size where some of this is */
 static void describe(struct execmem_area *area, unsigned long size)
 {
 	area->type = size / AREAS_MODEL_UNIT;
@@ -111,7 +111,7 @@ static bool is_run(const struct areas_model *model, const struct execmem_area *a
 	       area->used == run->len * AREAS_MODEL_UNIT;
 }
 
-/* What all pieces of a block have in common */
+/* The flags that all pieces of a block have in common */
 static unsigned int block_flags(unsigned int place)
 {
 	return place % 2 ? EXECMEM_AREA_SMALL_PAGES : 0;
@@ -143,7 +143,7 @@ static const char *add(struct areas_model *model, unsigned int place,
 	return NULL;
 }
 
-/* An empty place gets something, one that is not in use is emptied */
+/* Fill an empty place. Empty a place that has a free block or a whole allocation */
 static const char *change_place(struct areas_model *model, unsigned int place,
 				enum areas_model_place what)
 {
@@ -171,7 +171,7 @@ static const char *change_place(struct areas_model *model, unsigned int place,
 	return NULL;
 }
 
-/* The smallest free run that is large enough, and the lowest of those */
+/* Allocate. Of the smallest free runs that are large enough, the lowest has to be taken */
 static const char *take(struct areas_model *model, unsigned int len)
 {
 	struct execmem_area *record = new_record();
@@ -201,13 +201,13 @@ static const char *take(struct areas_model *model, unsigned int len)
 
 	best.len = len;
 	if (!is_run(model, area, &best))
-		return "what was taken is not where it fits best";
+		return "the piece that was taken is not the one that fits best";
 	set_owner(model, &best, area);
 
 	return NULL;
 }
 
-/* The allocation that has this unit, or the next one that has any */
+/* Free the allocation that has this unit, or the next allocation if the unit is free */
 static const char *give(struct areas_model *model, unsigned int unit)
 {
 	unsigned int total = AREAS_MODEL_PLACES * model->units, place, i;
@@ -228,12 +228,12 @@ static const char *give(struct areas_model *model, unsigned int unit)
 	run = run_at(model, place, unit);
 	area = execmem_areas_give(&model->areas, area);
 	if (!is_run(model, area, &run))
-		return "what was given back is not part of the free piece it should be";
+		return "what was given back is not part of the right free piece";
 
 	return NULL;
 }
 
-/* One record against the run that it has to stand for */
+/* Compare one record with the run that it has to stand for */
 static const char *check_area(const struct areas_model *model, struct execmem_area *area,
 			      const struct run *run)
 {
@@ -252,26 +252,26 @@ static const char *check_area(const struct areas_model *model, struct execmem_ar
 	}
 
 	if (!is_run(model, area, run))
-		return "a record has another address or size than it should";
+		return "a record has a wrong address or size";
 	if (area->flags != flags)
-		return "a record has other flags than it should";
+		return "a record has wrong flags";
 	if (run->owner && (area != run->owner || !is_described(area)))
 		return "the record of an allocation was overwritten";
 	if (execmem_areas_find(&model->areas, (void *)addr) != run->owner)
-		return "not found is what is there, or found what is not";
+		return "a search does not find the right allocation, or finds a free piece";
 	if (execmem_areas_find(&model->areas, (void *)(addr + 1)) ||
 	    (last > addr && execmem_areas_find(&model->areas, (void *)last)))
-		return "found is what does not start there";
+		return "a search finds a record that does not start at the address";
 
 	return NULL;
 }
 
 /**
- * areas_model_check - hold the whole set against the model
+ * areas_model_check - compare the whole set with the model
  * @model: the model
  *
- * Return: what is wrong; %NULL if both trees have exactly what they have to have,
- * in its order.
+ * Return: what is wrong; %NULL if both trees have exactly the right records, in
+ * the right order.
  */
 const char *areas_model_check(const struct areas_model *model)
 {
@@ -291,14 +291,14 @@ const char *areas_model_check(const struct areas_model *model)
 		node = rb_next(node);
 	}
 	if (node)
-		return "there is a record too many";
+		return "there is one record too many";
 
 	for (node = rb_first(&model->areas.by_size); node; node = rb_next(node)) {
 		area = rb_entry(node, struct execmem_area, by_size);
 		if (!free--)
-			return "too many pieces are in order of size";
+			return "there are too many pieces in the order of size";
 		if (!(area->flags & EXECMEM_AREA_FREE))
-			return "one of the free pieces is not free";
+			return "a piece in the order of size is not free";
 		if (smaller && (smaller->used > area->used ||
 				(smaller->used == area->used && smaller->addr >= area->addr)))
 			return "the free pieces are not in order of size";
@@ -311,7 +311,7 @@ const char *areas_model_check(const struct areas_model *model)
 /**
  * areas_model_begin - make a set that has one free block
  * @model: the model
- * @units: what each place can have, at most %AREAS_MODEL_MAX_UNITS
+ * @units: the number of units in a place, at most %AREAS_MODEL_MAX_UNITS
  *
  * Return: what is wrong; %NULL if nothing is.
  */
@@ -324,12 +324,13 @@ const char *areas_model_begin(struct areas_model *model, unsigned int units)
 }
 
 /**
- * areas_model_step - do something
+ * areas_model_step - do one operation
  * @model: the model
- * @what: what to do; every number means something
- * @fill: allocate more than is freed, rather than the other way round
+ * @what: the operation; every number stands for one
+ * @fill: %true to allocate more than is freed, %false to free more
  *
- * Return: what is wrong, as far as can be said without looking at everything.
+ * Return: what is wrong with this operation; %NULL if nothing is. The whole set is
+ * not checked.
  */
 const char *areas_model_step(struct areas_model *model, u32 what, bool fill)
 {
@@ -340,7 +341,7 @@ const char *areas_model_step(struct areas_model *model, u32 what, bool fill)
 				    AREAS_MODEL_WHOLE : AREAS_MODEL_BLOCK);
 
 	if (kind < (fill ? 11 : 6)) {
-		/* Most are small, so that there are many */
+		/* Most allocations are small, so that there are many */
 		unsigned int longest = (arg >> 16) % 16 ? 20 : model->units;
 
 		return take(model, 1 + arg % longest);
@@ -350,8 +351,8 @@ const char *areas_model_step(struct areas_model *model, u32 what, bool fill)
 }
 
 /**
- * areas_model_end - give everything back, see that nothing is left
- * @model: the model, which nothing was wrong with
+ * areas_model_end - give everything back and check that nothing is left
+ * @model: the model, with which nothing was wrong so far
  *
  * Return: what is wrong; %NULL if nothing is.
  */

@@ -14,7 +14,7 @@
 /**
  * enum areas_model_place - what is in a place, one of a few ranges of addresses
  * @AREAS_MODEL_NOTHING: no area
- * @AREAS_MODEL_BLOCK: a block, in pieces
+ * @AREAS_MODEL_BLOCK: a block, which may be split into pieces
  * @AREAS_MODEL_WHOLE: an allocation that is no piece of a block
  */
 enum areas_model_place {
@@ -24,9 +24,9 @@ enum areas_model_place {
 };
 
 /**
- * struct areas_model - a set of areas, and what it has to be like
+ * struct areas_model - a set of areas, and the model of it
  * @areas: the set
- * @units: of %AREAS_MODEL_UNIT bytes, in each place
+ * @units: the number of units in each place, of %AREAS_MODEL_UNIT bytes each
  * @place: what each place has
  * @owner: the allocation that has the unit; %NULL if it is free
  */

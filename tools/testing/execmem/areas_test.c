@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Random operations on the records of executable memory, against a model. The seed is
- * printed; with it the same operations are done again.
+ * Random operations on the records of executable memory, checked against a model. The
+ * seed is printed. The same seed repeats the same operations.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -14,14 +14,14 @@
 #define OPERATIONS	1000000
 #define MAX_NUMBER	0xffffffffUL
 
-/* Looking at everything takes longer the more there is: do so at intervals */
+/* A check of the whole set takes longer the larger the set is: check at intervals */
 static const struct size {
 	unsigned int units, interval;
 } sizes[] = {
 	{ 1, 1 }, { 7, 1 }, { 64, 1 }, { AREAS_MODEL_MAX_UNITS, 8 },
 };
 
-/* Return: the number of operations done, which is less than there should be if one went wrong */
+/* Return: the number of operations done. Stops at the first that goes wrong */
 static unsigned long run(const struct size *size, unsigned long operations, const char **wrong)
 {
 	static struct areas_model model;
@@ -69,7 +69,7 @@ int main(int argc, char **argv)
 	srand48(seed);
 
 	for (i = 0; i < ARRAY_SIZE(sizes); i++) {
-		/* The largest does what is left over, too */
+		/* The largest size also gets the remainder of the division */
 		if (i == ARRAY_SIZE(sizes) - 1)
 			each = operations - i * each;
 		done = run(&sizes[i], each, &wrong);

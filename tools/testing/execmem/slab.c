@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * kmalloc() and kfree() as far as records need them. ../../lib/slab.c wants liburcu.
+ * kmalloc() and kfree() as far as the records need them. ../../lib/slab.c is not used,
+ * because it needs liburcu.
  */
 #include <stdlib.h>
 #include <linux/slab.h>
