@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Test that bad loads of BPF programs are found in their exception tables, which
- * are in executable memory, behind the program; and that a program branches as
- * far as it has to.
+ * Test two things of BPF programs. Loads that fault are found in the exception
+ * table of the program, which is behind the program in executable memory. And
+ * branches reach as far as a program can need.
  */
 
 #include <kunit/test.h>
@@ -15,7 +15,7 @@
 #include <linux/string.h>
 #include <linux/vmalloc.h>
 
-/* Loads that may fault, as the verifier has them for pointers it cannot check */
+/* A load that may fault, as the verifier makes it for a pointer that it cannot check */
 #define PROBE_LOAD(size, dst, src, off) \
 	BPF_RAW_INSN(BPF_LDX | BPF_PROBE_MEM | (size), dst, src, off, 0)
 
@@ -65,7 +65,7 @@ static void test_bad_loads(struct kunit *test)
 {
 	static const u64 word = 0x1122334455667788;
 	u8 *page = vmalloc(PAGE_SIZE);
-	/* A good load, and two of the guard page behind an area */
+	/* A good load, and two from the guard page behind a vmalloc area */
 	const struct bpf_insn insns[] = {
 		BPF_LD_IMM64(BPF_REG_1, (unsigned long)&word),
 		BPF_LD_IMM64(BPF_REG_2, (unsigned long)page + PAGE_SIZE),
@@ -84,7 +84,7 @@ static void test_bad_loads(struct kunit *test)
 	KUNIT_ASSERT_NOT_NULL(test, page);
 	prog = test_load(test, insns, ARRAY_SIZE(insns), 3);
 
-	/* Return values have 32 bits. What could not be loaded is 0 */
+	/* A return value has 32 bits. A load that faults yields 0 */
 	KUNIT_EXPECT_EQ(test, bpf_prog_run_pin_on_cpu(prog, &ctx), (u32)word);
 
 	test_unload(prog);
@@ -104,8 +104,8 @@ static unsigned int nr_entries(const struct bpf_prog *prog)
 }
 
 /*
- * The verifier lets a zero extension follow a narrow load, which the JIT leaves
- * out. No immediate of a load has the larger offset.
+ * The verifier adds a zero extension behind a narrow load, and the JIT leaves the
+ * extension out. The larger offset does not fit in the immediate of a load.
  */
 static void test_bad_narrow_loads(struct kunit *test)
 {
@@ -164,7 +164,7 @@ static void skip_if_slow(struct kunit *test)
 		kunit_skip(test, "to free a large image takes long without the cache");
 }
 
-/* An image larger than a block of the cache: run all of it, or leave it at once */
+/* An image larger than a block of the cache: run all of it, or exit at once */
 static void test_far_exit(struct kunit *test)
 {
 	const unsigned int adds = 220000, nr = adds + 4;
@@ -198,7 +198,8 @@ static void test_far_exit(struct kunit *test)
 /*
  * Branches, with a condition and without, forward and back over more than the
  * 1 MiB that jal reaches. A branch of BPF spans at most 32,767 instructions, so
- * those in between are byte swaps, which are large. They are not executed.
+ * the instructions in between are byte swaps, which the JIT turns into many
+ * instructions each. The byte swaps are not executed.
  */
 static void test_far_branches(struct kunit *test)
 {
