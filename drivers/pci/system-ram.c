@@ -4,8 +4,8 @@
  *
  * The kernel and its processes use this memory at any time, so it must always
  * be reachable. A reset of the device makes it unreachable for a moment, a
- * write to a base address register for good. User space may do neither, to such
- * a device and to the bridges in front of it.
+ * write to a base address register for good. User space may do neither of these
+ * to such a device, or to the bridges in front of it.
  */
 
 #include <linux/export.h>
@@ -22,8 +22,8 @@
  * While the mark is set, user space can neither reset the device and the
  * bridges in front of it nor write to their configuration space.
  *
- * Context: any. Set the mark before the memory is used. A reset or write that
- * user space has begun before is not waited for.
+ * Context: any. Set the mark before the memory is used. The function does not
+ * wait for a reset or a write that user space has already begun.
  */
 void pci_set_system_ram(struct pci_dev *dev, bool is_ram)
 {
@@ -62,8 +62,8 @@ bool pci_leads_to_system_ram(struct pci_dev *top)
  *
  * Context: process context.
  *
- * Return: 0, or %-EPERM if System RAM depends on the device. The log has a line
- * then.
+ * Return: 0, or %-EPERM if System RAM depends on the device. In this case a line
+ * is added to the log.
  */
 int pci_user_may_configure(struct pci_dev *dev)
 {
