@@ -22,6 +22,8 @@
 #define HOTPLUG_DIR	"/sys/kernel/debug/hotplug_range"
 #define NOTIFIER_DIR	"/sys/kernel/debug/notifier-error-inject/memory/actions"
 #define KSM		"/sys/kernel/mm/ksm"
+#define POOL		"HugePages_Total: %lu HugePages_Free: %lu HugePages_Rsvd: %lu " \
+			"HugePages_Surp: %lu Hugepagesize: %lu kB Hugetlb: %lu kB"
 #define PAGEMAP_PFN	0x007fffffffffffffULL
 #define PAGEMAP_PRESENT	0x8000000000000000ULL
 
@@ -246,6 +248,33 @@ size_t filled_page(const void *page)
 			return SIZE_MAX;
 	}
 	return offset % PAGE_SIZE ? SIZE_MAX : offset / PAGE_SIZE;
+}
+
+bool set_pool(unsigned long total)
+{
+	char number[24];
+
+	snprintf(number, sizeof(number), "%lu", total);
+	must_write(HUGE_PAGES, number);
+	return read_long(HUGE_PAGES) == (long)total;
+}
+
+bool pool_is(unsigned long total, unsigned long unused, unsigned long reserved)
+{
+	char *text = read_file("/proc/meminfo"), *found = strstr(text, "HugePages_Total");
+	unsigned long nr, nr_free, nr_reserved, surplus, page_kib, kib;
+
+	if (!found || sscanf(found, POOL, &nr, &nr_free, &nr_reserved, &surplus, &page_kib,
+			     &kib) != 6)
+		die("/proc/meminfo does not have the pool of huge pages");
+	free(text);
+	if (nr == total && nr_free == unused && nr_reserved == reserved && !surplus &&
+	    kib == total * page_kib)
+		return true;
+	ksft_print_msg("%lu huge pages, not %lu; %lu free, not %lu; %lu reserved, not %lu\n",
+		       nr, total, nr_free, unused, nr_reserved, reserved);
+	ksft_print_msg("%lu surplus huge pages; all are %lu kB\n", surplus, kib);
+	return false;
 }
 
 static bool so_many_merged(size_t wanted)

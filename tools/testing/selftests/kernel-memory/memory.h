@@ -94,6 +94,13 @@ bool verify(const void *memory, size_t size);
 /* The number of the page of fill()'s memory that has the same content, or SIZE_MAX */
 size_t filled_page(const void *page);
 
+#define HUGE_PAGES	"/proc/sys/vm/nr_hugepages"
+
+/* Set the size of hugetlb's pool. Returns whether the pool has this size now. */
+bool set_pool(unsigned long total);
+/* Whether the pool has exactly these huge pages, and none in surplus; prints differences. */
+bool pool_is(unsigned long total, unsigned long unused, unsigned long reserved);
+
 /* Run KSM until there are @nr pages fewer. Returns whether this happened. */
 bool merge_pages(long nr);
 

@@ -35,7 +35,6 @@
 #define ROUNDS		2
 #define LIMIT		150	/* seconds; memory in use may need many tries */
 #define HUGE		(2 * MIB)
-#define HUGE_PAGES	"/proc/sys/vm/nr_hugepages"
 
 /* Shared memory of the workers and their parent */
 struct work {
@@ -171,39 +170,6 @@ static void become(size_t size, size_t before, struct work *work)
 	}
 }
 
-/* The pool of huge pages, in the lines of /proc/meminfo */
-#define POOL	"HugePages_Total: %lu HugePages_Free: %lu HugePages_Rsvd: %lu HugePages_Surp: %lu"
-
-struct pool {
-	unsigned long total, free, reserved, surplus;
-};
-
-static bool pool_is(unsigned long nr, unsigned long unused)
-{
-	char *text = read_file("/proc/meminfo"), *found = strstr(text, "HugePages_Total");
-	struct pool now;
-
-	if (!found || sscanf(found, POOL, &now.total, &now.free, &now.reserved,
-			     &now.surplus) != 4)
-		die("/proc/meminfo does not have the pool");
-	free(text);
-	if (now.total == nr && now.free == unused && !now.reserved && !now.surplus &&
-	    meminfo_bytes("Hugetlb") == nr * HUGE)
-		return true;
-	ksft_print_msg("%lu huge pages, not %lu; %lu free, not %lu; %lu reserved, %lu surplus\n",
-		       now.total, nr, now.free, unused, now.reserved, now.surplus);
-	return false;
-}
-
-static bool set_pool(unsigned long nr)
-{
-	char number[24];
-
-	snprintf(number, sizeof(number), "%lu", nr);
-	must_write(HUGE_PAGES, number);
-	return read_long(HUGE_PAGES) == (long)nr;
-}
-
 /* How often the kernel found no memory for a huge page */
 static unsigned long huge_failures(void)
 {
@@ -244,7 +210,7 @@ static void *grow_by_huge(size_t size, unsigned long nr)
 	ksft_test_result(pages_in(memory, nr * HUGE, &hot) == nr * HUGE / PAGE_SIZE,
 			 "%lu huge pages are in the new memory\n", nr);
 	munmap(memory + nr / 2 * HUGE, nr / 2 * HUGE);
-	ksft_test_result(pool_is(nr, nr / 2), "half of them are in use, half are free\n");
+	ksft_test_result(pool_is(nr, nr / 2, 0), "half of them are in use, half are free\n");
 	return memory;
 }
 
@@ -257,13 +223,13 @@ static void shrink_from_huge(void *memory, unsigned long nr)
 	ksft_test_result(wait_for(blocks_are_as_many, blocks),
 			 "there are as many blocks as before\n");
 	ksft_test_result(verify(memory, nr / 2 * HUGE), "huge pages in use are intact\n");
-	ksft_test_result(pool_is(nr, nr / 2), "the pool is what it was\n");
+	ksft_test_result(pool_is(nr, nr / 2, 0), "the pool is what it was\n");
 	more = fill_huge(nr / 2 * HUGE);
 	ksft_test_result(verify(more, nr / 2 * HUGE) && verify(memory, nr / 2 * HUGE) &&
-			 pool_is(nr, 0), "those that are free can be used\n");
+			 pool_is(nr, 0, 0), "those that are free can be used\n");
 	munmap(more, nr / 2 * HUGE);
 	munmap(memory, nr / 2 * HUGE);
-	ksft_test_result(set_pool(0) && pool_is(0, 0), "all of them can be freed\n");
+	ksft_test_result(set_pool(0) && pool_is(0, 0, 0), "all of them can be freed\n");
 }
 
 /* Try to remove memory with more huge pages than there is room for. */
@@ -276,9 +242,9 @@ static void wait_with_huge(void *memory, unsigned long nr)
 			 "for some huge pages there is no room\n");
 	ksft_test_result(meminfo_bytes("MemTotal") >= nr * HUGE, "the memory of as many stays\n");
 	ksft_test_result(verify(memory, nr / 2 * HUGE), "huge pages in use are intact\n");
-	ksft_test_result(pool_is(nr, nr / 2), "the pool is what it was\n");
+	ksft_test_result(pool_is(nr, nr / 2, 0), "the pool is what it was\n");
 	munmap(memory, nr / 2 * HUGE);
-	ksft_test_result(set_pool(0) && pool_is(0, 0), "all of them can be freed\n");
+	ksft_test_result(set_pool(0) && pool_is(0, 0, 0), "all of them can be freed\n");
 	ksft_test_result(wait_for(total_is, total), "now all the memory is given back\n");
 	ksft_test_result(wait_for(blocks_are_as_many, blocks),
 			 "there are as many blocks as before\n");

@@ -413,34 +413,6 @@ static void main_move(void)
 
 #define POOL	8UL
 
-static bool pool_is(unsigned long total, unsigned long nr_free, unsigned long reserved)
-{
-	char *text = read_file("/proc/meminfo"), *from = strstr(text, "HugePages_Total:");
-	unsigned long is[4];
-	size_t i;
-
-	/* In this order: all, free, reserved and surplus huge pages */
-	for (i = 0; i < ARRAY_SIZE(is); i++) {
-		if (!from || sscanf(from, "HugePages_%*s %lu", &is[i]) != 1)
-			die("/proc/meminfo does not count huge pages");
-		from = strstr(from + 1, "HugePages_");
-	}
-	free(text);
-	if (is[0] == total && is[1] == nr_free && is[2] == reserved && !is[3])
-		return true;
-	ksft_print_msg("huge pages: %lu, %lu free, %lu reserved, %lu surplus\n",
-		       is[0], is[1], is[2], is[3]);
-	return false;
-}
-
-static void set_pool(unsigned long pages)
-{
-	char number[16];
-
-	snprintf(number, sizeof(number), "%lu", pages);
-	must_write("/proc/sys/vm/nr_hugepages", number);
-}
-
 static void main_huge(void)
 {
 	const size_t per_page = HUGE / PAGE_SIZE;
@@ -450,7 +422,8 @@ static void main_huge(void)
 	size_t found;
 
 	ksft_set_plan(8);
-	set_pool(2 * POOL);
+	if (!set_pool(2 * POOL))
+		die("no pool of %lu huge pages", 2 * POOL);
 	found = range_pages_with(&ranges.range[0], FLAG(HUGE)) / per_page;
 	ksft_test_result(pool_is(2 * POOL, 2 * POOL, 0) && found == 2 * POOL,
 			 "%zu of %lu huge pages are in the new memory\n", found, 2 * POOL);
@@ -462,10 +435,7 @@ static void main_huge(void)
 	ksft_test_result(pool_is(2 * POOL, 2 * POOL, 2 * POOL), "none of them is lost\n");
 	munmap(memory, 2 * POOL * HUGE);
 
-	memory = map(POOL * HUGE, MAP_PRIVATE | MAP_HUGETLB);
-	if (!memory)
-		die("huge pages: %s", strerror(errno));
-	fill_at(memory, POOL * HUGE);
+	memory = fill_huge(POOL * HUGE);
 	found = pages_with(memory, POOL * HUGE, &ranges, FLAG(HUGE)) / per_page;
 	ksft_test_result(found == POOL && pool_is(2 * POOL, POOL, 0),
 			 "%zu are used, as many are free\n", found);
@@ -473,9 +443,8 @@ static void main_huge(void)
 	ksft_test_result(verify(memory, POOL * HUGE), "the used ones are intact\n");
 	ksft_test_result(pool_is(POOL, 0, 0), "the free ones have left the pool\n");
 	munmap(memory, POOL * HUGE);
-	found = pool_is(POOL, POOL, 0);
-	set_pool(0);
-	ksft_test_result(found && pool_is(0, 0, 0), "the pool can be emptied\n");
+	ksft_test_result(pool_is(POOL, POOL, 0) && set_pool(0) && pool_is(0, 0, 0),
+			 "the pool can be emptied\n");
 }
 
 static void bind_to(void *memory, size_t size, int node)

@@ -43,7 +43,6 @@
 #define HEAP		(4 * MIB)	/* more than the program allocates */
 #define NR_TABLES	16		/* page tables of a process in node 1 */
 #define LARGE_PAGES	"/sys/kernel/mm/transparent_hugepage/enabled"
-#define HUGE_PAGES	"/proc/sys/vm/nr_hugepages"
 #define WRITEBACK	"/proc/sys/vm/dirty_writeback_centisecs"
 #define DISK		"/dev/pmem0"
 #define DIR		"/tmp/lost"
@@ -109,10 +108,7 @@ static void map_private(struct object *object, int advice)
 
 static void map_huge(void)
 {
-	char number[16];
-
-	snprintf(number, sizeof(number), "%lu", DATA / HUGE);
-	must_write(HUGE_PAGES, number);
+	set_pool(DATA / HUGE);
 	huge.memory = mmap(NULL, DATA, PROT_READ | PROT_WRITE,
 			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, -1, 0);
 	if (huge.memory == MAP_FAILED)
@@ -381,7 +377,7 @@ static void main_pages(void)
 	for (i = 0; i < ARRAY_SIZE(all); i++)
 		munmap(all[i]->memory, DATA);
 	close(tmpfs.fd);
-	must_write(HUGE_PAGES, "0");
+	set_pool(0);
 	remove_files();
 	must_write(WRITEBACK, writeback);
 	ksft_print_msg("%lu kB count as lost\n", meminfo_bytes("HardwareCorrupted") >> 10);
