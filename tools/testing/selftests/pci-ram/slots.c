@@ -90,49 +90,46 @@ bool removed_under_load(const struct memory_state *before)
 	       meminfo_bytes("MemTotal") == before->total;
 }
 
-void find_device(unsigned long start, char name[16])
+/* Set @path to the file of a glob pattern that contains @wanted. */
+static void find_file(const char *pattern, const char *wanted, char path[64])
 {
-	unsigned long bar;
 	bool found = false;
 	glob_t all;
 	size_t i;
 
-	if (glob("/sys/bus/pci/drivers/pci_ram/0000:*/resource", 0, NULL, &all))
-		die("pci_ram has no device");
+	if (glob(pattern, 0, NULL, &all))
+		die("there is no %s", pattern);
 	for (i = 0; i < all.gl_pathc && !found; i++) {
 		char *text = read_file(all.gl_pathv[i]);
 
-		/* The third line is BAR 2. */
-		found = sscanf(text, "%*x %*x %*x %*x %*x %*x %lx", &bar) == 1 && bar == start;
+		found = strstr(text, wanted);
 		free(text);
 		if (found)
-			sscanf(strstr(all.gl_pathv[i], "0000:"), "%15[^/]", name);
+			snprintf(path, 64, "%s", all.gl_pathv[i]);
 	}
 	globfree(&all);
 	if (!found)
-		die("pci_ram has no device with memory at %#lx", start);
+		die("no %s has %s", pattern, wanted);
+}
+
+void find_device(unsigned long start, char name[16])
+{
+	char bar[24], path[64];
+
+	/* Each line of the file is the start, the end and the flags of a BAR. */
+	snprintf(bar, sizeof(bar), "0x%016lx ", start);
+	find_file("/sys/bus/pci/drivers/pci_ram/0000:*/resource", bar, path);
+	sscanf(strstr(path, "0000:"), "%15[^/]", name);
 }
 
 void find_power(const char *device, char path[64])
 {
-	bool found = false;
-	glob_t all;
-	size_t i;
+	char address[16];
 
-	if (glob("/sys/bus/pci/slots/*/address", 0, NULL, &all))
-		die("there are no slots");
-	for (i = 0; i < all.gl_pathc && !found; i++) {
-		char *text = read_file(all.gl_pathv[i]);
-
-		found = !strncmp(text, device, strlen("0000:00:00"));
-		free(text);
-		if (found)
-			snprintf(path, 64, "%.*spower", (int)(strlen(all.gl_pathv[i]) -
-							      strlen("address")), all.gl_pathv[i]);
-	}
-	globfree(&all);
-	if (!found)
-		die("%s is in no slot", device);
+	/* The address of a slot has no function number. */
+	snprintf(address, sizeof(address), "%.*s", (int)strlen("0000:00:00"), device);
+	find_file("/sys/bus/pci/slots/*/address", address, path);
+	strcpy(strrchr(path, '/'), "/power");
 }
 
 bool in_zone(const struct range *range, const char *zone)
