@@ -99,17 +99,16 @@ class Build:
         """Makes the configuration, and returns kconfig's output. If `strict`, an option that does not
         take effect is an error. For the base it is none: the base lacks the options of the series."""
         wanted, lines = self.config.lines(), []
+        asked = self.out / "asked.config"
+        write_file(asked, "\n".join(wanted + [""]).encode())
         if self.config.target.startswith("all"):
-            write_file(self.out / "asked.config", "\n".join(wanted + [""]).encode())
-            status, lines = self.make(f"KCONFIG_ALLCONFIG={self.out}/asked.config", self.config.target)
+            status, lines = self.make(f"KCONFIG_ALLCONFIG={asked}", self.config.target)
         else:
             status, _ = self.make(self.config.target)
             if not status and wanted:
-                # kconfig warns if an option is there twice: remove the old lines.
-                names = "|".join(f"{self.config.on} {self.config.off}".split())
-                kept = [line for line in (self.out / ".config").read_text().splitlines()
-                        if not re.match(rf"(# )?CONFIG_({names})\b", line)]
-                write_file(self.out / ".config", "\n".join(kept + wanted + [""]).encode())
+                merge = self.source / "scripts/kconfig/merge_config.sh"
+                subprocess.run([merge, "-m", "-O", self.out, self.out / ".config", asked], cwd=self.out,
+                               stdout=subprocess.DEVNULL, check=True)
                 status, lines = self.make("olddefconfig")
         if status:
             raise Unbuildable(self.config.target)
