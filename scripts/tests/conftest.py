@@ -3,7 +3,9 @@
 
 Each test point that a guest prints is a result, and so is each check on the host. A test without
 results of its own counts as one. A failing test or fixture counts as one, too. pytest's own report
-is off: the last line of output is "N passed, M failed".
+is off: the last line of output is "N passed, M failed". With the subtests of Debian's pytest (0.9.0),
+pytest could report such results, too. But its lines "SUBPASS" and "SUBFAIL" do not name the result, and
+a test counts as passed although one of its subtests fails.
 
 A WARNING, BUG, oops, KASAN report or lockdep report on a guest's console is a failure.
 
