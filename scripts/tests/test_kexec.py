@@ -35,11 +35,12 @@ def with_kernel(config, call):
 @pytest.mark.skipif(KERNEL != "distro", reason="the lean kernel has no kexec")
 def test_crash(report, start):
     """A crash dump contains hot-added memory. The kernel that makes the dump does not use it."""
-    boot = start("distro, 2 harts, 1 hot-plug port, a crash", "kexec-crash", harts=2, ports=1, memory="1G",
+    boot = start("distro, 2 harts, 2 hot-plug ports, a crash", "kexec-crash", harts=2, ports=2, memory="1G",
                  initramfs=with_kernel(KERNEL, "file"),
                  append="crashkernel=384M memhp_default_state=online_movable sysrq_always_enabled")
     guest = boot.guest
-    boot.suite("vmcore keep 64", LIMIT, plug=lambda: guest.plug(0, "128M", 0))
+    # A kernel that assigns addresses anew gives the first ones to this port.
+    boot.suite("vmcore keep 64", LIMIT, plug=lambda: guest.plug(1, "128M", 0))
     start_address = re.search(r"(\w+)-\w+ : System RAM \(pci_ram\)", guest.output("cat /proc/iomem"))[1]
     # nr_cpus=1: the other harts of the crashed kernel are still running.
     guest.output('kexec crash /next/kernel /next/initramfs "$(sed s/crashkernel=384M/nr_cpus=1/ /proc/cmdline)"')

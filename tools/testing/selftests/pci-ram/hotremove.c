@@ -585,17 +585,21 @@ static unsigned long kernel_code(void)
 	return start;
 }
 
+#define HOST_DRIVER "/sys/bus/platform/drivers/pci-host-generic"
+
 static void main_access(void)
 {
 	const char *device = "0000:01:00.0", *port = "0000:00:10.0";
 	struct memory_state none = memory_state();
 	size_t size = 32 * MIB, found;
 	struct ranges ranges;
+	size_t windows;
+	char window[80];
 	char *memory;
 	bool good;
 	int err;
 
-	ksft_set_plan(7);
+	ksft_set_plan(8);
 	ranges = plug(1);
 	memory = fill(size);
 	found = pages_in(memory, size, &ranges);
@@ -623,8 +627,20 @@ static void main_access(void)
 
 	good = write_refused(device, "enable", "0", EBUSY) &
 	       write_refused(port, "enable", "0", EBUSY) &
-	       refused("unbind", access(PCI "/drivers/pci_ram/unbind", F_OK) ? errno : 0, ENOENT);
+	       refused("unbind", access(PCI "/drivers/pci_ram/unbind", F_OK) ? errno : 0, ENOENT) &
+	       refused("unbind", access(HOST_DRIVER "/unbind", F_OK) ? errno : 0, ENOENT);
 	ksft_test_result(good, "nor are they switched off\n");
+
+	/* The PCI core writes a line for each window that it sets up. */
+	snprintf(window, sizeof(window), "%s:   bridge window [mem %#lx-", port,
+		 ranges.range[0].start);
+	windows = log_count(window);
+	must_write(PCI "/drivers/pcieport/unbind", port);
+	must_write(PCI "/rescan", "1");
+	good = log_count(window) == windows;
+	must_write(PCI "/drivers/pcieport/bind", port);
+	ksft_test_result(windows && good,
+			 "a rescan leaves the window of the memory alone, also without port driver\n");
 
 	good = verify(memory, size);
 	unplug();
