@@ -60,7 +60,7 @@ help:
 	@echo '  make check       check-sources, then check-commits'
 	@echo '  make check-sources  checkpatch, kernel-doc, Sphinx, sparse and lint; minutes'
 	@echo '  make check-commits  each commit builds, boots and loads a module; hours, resumes where it was interrupted'
-	@echo '  make check-topics   each topic, with only the topics that it needs, builds, boots and loads a module'
+	@echo '  make check-topics   each topic, with only the topics that it needs, builds, boots and passes its tests'
 	@echo '  make check-configs  compile the files of the series in RISC-V configurations that lack a feature'
 	@echo '  make check-arch  compile the files of the series for other architectures, boot x86_64 and arm64'
 	@echo '  make drift       apply the series to each 6.1.y that Debian offers, compile the files that it touches'
@@ -147,8 +147,8 @@ check-sources: tree
 	@scripts/series/check_sources
 
 check-commits check-topics: tree
-	@scripts/parts/setup x86_64
-	@scripts/parts/fetch $(PARTS_64)
+	@scripts/parts/setup x86_64 qemu
+	@scripts/parts/fetch $(PARTS_64) qemu
 	@scripts/kernel/build rv64
 	@scripts/guest/initramfs build/out/rv64
 	@scripts/series/check_commits $(if $(filter check-topics,$@),--topics $(TOPIC))

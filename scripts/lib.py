@@ -8,7 +8,8 @@ import time
 from pathlib import Path
 
 TOP = Path(__file__).resolve().parent.parent
-BUILD = TOP / "build"
+# check_commits sets BUILD= to run tests on the kernel of a topic.
+BUILD = Path(os.environ.get("BUILD") or TOP / "build")
 LINUX = BUILD / "linux"
 LOG = BUILD / "log"
 # A git hook and "git rebase --exec" set these variables. With them, git would use another repository than -C names.

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from series.commits import BASE, git_line, root_commit, unpack_base
-from lib import BUILD, LINUX, LOG, Progress, kernel_make, write_file
+from lib import BUILD, LINUX, LOG, TOP, Progress, kernel_make, write_file
 from guest.machine import configuration, machine_of
 
 OUT = BUILD / "out/objects"
@@ -153,7 +153,9 @@ class Build:
         """Returns the path in its tree of a file that the compiler names."""
         # kbuild has resolved symbolic links in the paths of the trees. A generated file is in `out`.
         path, trees = (self.out / path).resolve(), (self.source.resolve(), self.out.resolve())
-        return str(next((path.relative_to(tree) for tree in trees if path.is_relative_to(tree)), path))
+        found = next((path.relative_to(tree) for tree in trees if path.is_relative_to(tree)), path)
+        # Of an object that another clone has compiled, ccache repeats the warnings with that clone's paths.
+        return str(found).split(f"/{self.source.relative_to(TOP)}/")[-1]
 
     def warnings(self, lines):
         """Returns the warnings of compilers and kconfig, without line numbers: the series moves lines."""
