@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from series.commits import BASE, git_line, root_commit, unpack_base
-from lib import BUILD, LINUX, LOG, TOP, Progress, kernel_make, write_file
+from lib import BUILD, LINUX, LOG, Progress, kernel_make, write_file
 from guest.machine import configuration, machine_of
 
 OUT = BUILD / "out/objects"
@@ -155,7 +155,7 @@ class Build:
         path, trees = (self.out / path).resolve(), (self.source.resolve(), self.out.resolve())
         found = next((path.relative_to(tree) for tree in trees if path.is_relative_to(tree)), path)
         # Of an object that another clone has compiled, ccache repeats the warnings with that clone's paths.
-        return str(found).split(f"/{self.source.relative_to(TOP)}/")[-1]
+        return str(found).split(f"/{self.source.parent.name}/{self.source.name}/")[-1]
 
     def warnings(self, lines):
         """Returns the warnings of compilers and kconfig, without line numbers: the series moves lines."""
