@@ -28,6 +28,8 @@ OWN_DIRS = ("docs/", "scripts/", "patches/", ".ci/", "build/")
 
 DATE = "2026-01-01T00:00:00 +0000"
 NOBODY = "Linux <linux@localhost>"
+# Who all patches are from, whoever wrote the commit: a submitter replaces this name with SIGNOFF=
+AUTHOR = "RISC-V execmem developers <riscv-execmem@example.org>"
 HUNK = re.compile(rb"^@@ -(\d+)(?:,\d+)? \+\d+(?:,\d+)? @@.*$", re.M)
 # How a patch applies, from best to worst
 CLEAN, OFFSET, FUZZ, CONFLICT = "clean", "offset", "fuzz", "conflict"
@@ -194,8 +196,8 @@ class Index:
 class Patch:
     """A commit's message and edits, as a mail without date and without index lines."""
 
-    def __init__(self, author, subject, body, diff):
-        self.author, self.subject, self.body, self.diff = author, subject, body, diff
+    def __init__(self, subject, body, diff):
+        self.subject, self.body, self.diff = subject, body, diff
 
     @classmethod
     def parse(cls, path):
@@ -217,14 +219,14 @@ class Patch:
             die(f"{shown(path)}: adds a file; a new file stands whole at its own path and is named in patches/series")
         body = re.split(r"^---$", body, maxsplit=1, flags=re.M)[0]
         subject = re.sub(r"^(\[[^]]*\]\s*)+", "", fields["Subject"])
-        return cls(fields["From"], subject, body.strip("\n"), diff)
+        return cls(subject, body.strip("\n"), diff)
 
     def message(self):
         return self.subject + "\n" + (f"\n{self.body}\n" if self.body else "")
 
     def content(self):
         body = f"{self.body}\n" if self.body else ""
-        return f"From: {self.author}\nSubject: {self.subject}\n\n{body}---\n\n".encode() + self.diff
+        return f"From: {AUTHOR}\nSubject: {self.subject}\n\n{body}---\n\n".encode() + self.diff
 
     def edited(self):
         """Returns the files whose content or mode the patch changes."""
@@ -566,5 +568,5 @@ def apply_series(base, entries):
             for path in index.has(entry.new_files):
                 die(f"patches/series: {path} is listed as a new file, but Linux {version_of(base)} has it")
             index.add({path: first.get(path, final) for path, final in new_files_of(entry).items()})
-        head = commit(index.tree(), patch.message(), head, patch.author)
+        head = commit(index.tree(), patch.message(), head, AUTHOR)
         yield entry, applied, head
