@@ -8,11 +8,15 @@ less, and without names only the first three kernels.
 All kernels boot in the same machine with the same programs. The plugin scripts/bench/count.c
 counts the instructions of all harts, firmware included. With -icount, counts are repeatable.
 Results are printed and written to build/bench/. A run with all kernels and without QUICK=1 also
-writes them to docs/measurements.md.
+writes them to docs/measurements.md. The counts of a boot are kept for as long as the kernel, its
+initramfs, QEMU and the commands are the same, so that an interrupted run continues.
 """
 
 import concurrent.futures
 import csv
+import functools
+import hashlib
+import json
 import os
 import re
 import signal
@@ -25,8 +29,9 @@ from typing import NamedTuple
 
 sys.path.append(sys.path[0] + "/..")    # lib.py and the folders beside this one
 from bench import pagetable
-from guest.machine import PARTS
-from guest.vm import SPARSE, Guest, GuestError, virtio_mem
+from guest import vm
+from guest.machine import MACHINES, PARTS
+from guest.vm import QEMU_MODES, SPARSE, Guest, GuestError, virtio_mem
 from lib import BUILD, TOP, Progress, die, write_file
 
 QUICK = os.environ.get("QUICK") == "1"
@@ -156,6 +161,31 @@ class Results:
                     else:
                         self.counts[key][figure] += int(amount)
 
+    def add(self, other):
+        for key, figures in other.counts.items():
+            for figure, amount in figures.items():
+                self.counts[key][figure] += amount
+        for key, figures in other.values.items():
+            self.values[key].update(figures)
+
+    def keep(self, path, made_of):
+        kept = [[[*key, figures] for key, figures in of.items()] for of in (self.counts, self.values)]
+        write_file(path, json.dumps([made_of, *kept]).encode())
+
+    @classmethod
+    def kept(cls, path, made_of):
+        """Returns the results that keep() wrote, or None if they are of something else."""
+        if not path.exists():
+            return None
+        was, *kept = json.loads(path.read_bytes())
+        if was != made_of:
+            return None
+        results = cls()
+        for of, lines in zip((results.counts, results.values), kept):
+            for *key, figures in lines:
+                of[tuple(key)].update(figures)
+        return results
+
     def of(self, kernel, harts, section, *figures):
         """Returns the sum of these figures for a unit of work, or None if there is no such section."""
         counts, values = self.counts.get((kernel, harts, section)), self.values.get((kernel, harts, section), {})
@@ -195,8 +225,37 @@ def write_map(leaves, text_end, path):
     write_file(path, "".join(lines).encode())
 
 
+@functools.cache
+def digest(path):
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def made_of(kernel, run, harts):
+    """Returns what the counts of a boot depend on."""
+    files = (kernel.image or kernel.out / "arch/riscv/boot/Image", MACHINES["rv64"].firmware, QEMU_MODES, PLUGIN,
+             run.initramfs or BUILD / f"initramfs-{kernel.out.name}.cpio.gz",
+             Path(__file__), Path(vm.__file__), Path(pagetable.__file__))
+    return repr([kernel, run, harts, *map(digest, files)])
+
+
+def measured(kernel, run, harts):
+    """Returns the results of a boot: those that are kept, or new ones."""
+    path, made = OUT / f"{name_of(kernel, run, harts)}.json", made_of(kernel, run, harts)
+    results = Results.kept(path, made)
+    if not results:
+        results = Results()
+        measure(kernel, run, harts, results)
+        results.keep(path, made)
+    return results
+
+
+def name_of(kernel, run, harts):
+    return f"bench-{kernel.name.replace(' ', '-')}-{run.name}-{harts}"
+
+
 def measure(kernel, run, harts, results):
-    name = f"bench-{kernel.name.replace(' ', '-')}-{run.name}-{harts}"
+    name = name_of(kernel, run, harts)
     counts, pages = OUT / f"{name}.counts", OUT / f"{name}.map"
     pages.unlink(missing_ok=True)
     devices = [*run.devices, "-icount", f"shift=0,sleep={run.sleep}", "-plugin", f"{PLUGIN},out={counts},map={pages}"]
@@ -411,14 +470,14 @@ def main():
     done = failed = 0
     # Boots run in parallel: the counts do not depend on the load of the host.
     with concurrent.futures.ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
-        running = {pool.submit(measure, *job, results): job for job in jobs}
+        running = {pool.submit(measured, *job): job for job in jobs}
         try:
             for future in concurrent.futures.as_completed(running):
                 kernel, run, harts = running[future]
                 done += 1
                 progress.show(f"{done} of {len(jobs)} boots, {kernel.name} with {run.name}")
                 try:
-                    future.result()
+                    results.add(future.result())
                 except GuestError as error:
                     failed += 1
                     print(f"bench: {kernel.name}, {run.name}, {harts} harts: {error}", file=sys.stderr)

@@ -59,6 +59,19 @@ def test_memory(report):
     report.check(block("shrink 1024", 8) > block("hot-remove 128"), "shrink 1024: a block costs more than its removal")
 
 
+def test_kept_results(tmp_path):
+    """Results that are kept are the same when they are read again, unless they are of something else."""
+    results, again, path = bench.Results(), bench.Results(), tmp_path / "results.json"
+    results.counts["a", 4, "work"].update(kernel=6, units=2)
+    results.values["a", 4, "work"]["bytes"] = 7
+    results.keep(path, "a kernel")
+    for _ in range(2):
+        again.add(bench.Results.kept(path, "a kernel"))
+    assert again.of("a", 4, "work", "kernel") == 3 and again.counts["a", 4, "work"]["units"] == 4
+    assert again.values == results.values
+    assert bench.Results.kept(path, "another kernel") is None
+
+
 def merged(ranges):
     """Joins adjacent ranges."""
     result = []
