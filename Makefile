@@ -146,9 +146,11 @@ check: check-sources check-commits
 check-sources: tree
 	@scripts/series/check_sources
 
+# The tests of the topics need the second QEMU, the walk of the commits does not.
+check-topics: QEMU_PART = qemu
 check-commits check-topics: tree
-	@scripts/parts/setup x86_64 qemu
-	@scripts/parts/fetch $(PARTS_64) qemu
+	@scripts/parts/setup x86_64 $(QEMU_PART)
+	@scripts/parts/fetch $(PARTS_64) $(QEMU_PART)
 	@scripts/kernel/build rv64
 	@scripts/guest/initramfs build/out/rv64
 	@scripts/series/check_commits $(if $(filter check-topics,$@),--topics $(TOPIC))
