@@ -19,6 +19,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -30,8 +31,8 @@ from typing import NamedTuple
 sys.path.append(sys.path[0] + "/..")    # lib.py and the folders beside this one
 from bench import pagetable
 from guest import vm
-from guest.machine import MACHINES, PARTS
-from guest.vm import QEMU_MODES, SPARSE, Guest, GuestError, virtio_mem
+from guest.machine import PARTS
+from guest.vm import SPARSE, Guest, GuestError, virtio_mem
 from lib import BUILD, TOP, Progress, die, write_file
 
 QUICK = os.environ.get("QUICK") == "1"
@@ -42,6 +43,7 @@ DOCUMENT = TOP / "docs/measurements.md"
 BEGIN, END = "<!-- made by make bench -->\n", "<!-- end of what make bench made -->\n"
 
 BOOT = "boot"           # the name of a run, and of the plugin's section for it
+MMU = "sv57"
 LIMIT = 1800            # seconds for a command; no command should take that long
 
 # The 2 GiB below KERNEL have modules and BPF programs. The kernel itself begins at KERNEL.
@@ -233,9 +235,8 @@ def digest(path):
 
 def made_of(kernel, run, harts):
     """Returns what the counts of a boot depend on."""
-    files = (kernel.image or kernel.out / "arch/riscv/boot/Image", MACHINES["rv64"].firmware, QEMU_MODES, PLUGIN,
-             run.initramfs or BUILD / f"initramfs-{kernel.out.name}.cpio.gz",
-             Path(__file__), Path(vm.__file__), Path(pagetable.__file__))
+    qemu, *files = vm.made_of(kernel.out, MMU, kernel.image, run.initramfs)
+    files += shutil.which(qemu), PLUGIN, __file__, vm.__file__, pagetable.__file__
     return repr([kernel, run, harts, *map(digest, files)])
 
 
@@ -259,7 +260,7 @@ def measure(kernel, run, harts, results):
     counts, pages = OUT / f"{name}.counts", OUT / f"{name}.map"
     pages.unlink(missing_ok=True)
     devices = [*run.devices, "-icount", f"shift=0,sleep={run.sleep}", "-plugin", f"{PLUGIN},out={counts},map={pages}"]
-    with Guest(name, kernel.out, mmu="sv57", harts=harts, memory=run.memory, append=f"{kernel.append} {run.append}",
+    with Guest(name, kernel.out, mmu=MMU, harts=harts, memory=run.memory, append=f"{kernel.append} {run.append}",
                devices=devices, image=kernel.image, initramfs=run.initramfs, boot_limit=LIMIT) as guest:
         if run.name == BOOT:
             values = results.values[kernel.name, harts, BOOT]

@@ -116,6 +116,14 @@ class Monitor:
         self.socket.close()
 
 
+def made_of(out, mmu=None, image=None, initramfs=None):
+    """Returns what a guest boots with these options of Guest: QEMU, kernel, initramfs, and the firmware or None."""
+    machine = machine_of(out.name)
+    qemu = str(QEMU_MODES) if mmu and not os.environ.get("QEMU") else machine.qemu
+    return (qemu, image or out / machine.image, initramfs or BUILD / f"initramfs-{out.name}.cpio.gz",
+            machine.firmware)
+
+
 class Guest:
     """One boot, used as a context manager: the guest ends when the context ends."""
     # All guests that have not ended
@@ -148,14 +156,10 @@ class Guest:
 
     def command(self, image, initramfs, disk, mmu, harts, memory, ports, append, devices):
         machine = machine_of(self.out.name)
-        qemu = machine.qemu
-        if mmu and not os.environ.get("QEMU"):
-            qemu = str(QEMU_MODES)
-        image = image or self.out / machine.image
-        initramfs = initramfs or BUILD / f"initramfs-{self.out.name}.cpio.gz"
+        qemu, image, initramfs, firmware = made_of(self.out, mmu, image, initramfs)
         if not shutil.which(qemu):
             raise GuestError(f"no emulator {qemu}: run 'make test', which gets it")
-        for file in (image, disk or initramfs, machine.firmware):
+        for file in (image, disk or initramfs, firmware):
             if file and not file.exists():
                 raise GuestError(f"no {file}: run 'make test', which makes it")
         arguments = [f"console={machine.console}", "oops=panic", "panic=-1", append]
@@ -171,8 +175,8 @@ class Guest:
             arguments.append("root=/dev/vda rw")
         else:
             command += ["-initrd", str(initramfs)]
-        if machine.firmware:
-            command += ["-bios", str(machine.firmware)]
+        if firmware:
+            command += ["-bios", str(firmware)]
         if mmu:
             # This -cpu overrides the one above: QEMU takes the last.
             command += ["-cpu", RV64_CPU + MODES[mmu], "-L", str(ROMS)]
