@@ -26,6 +26,10 @@ endif
 ifneq ($(filter-out 1,$(QUICK)),)
 $(error QUICK=$(QUICK): give QUICK=1, or nothing)
 endif
+# With WEAK=1, guests of 64-bit RISC-V run in the weak machine.
+ifneq ($(filter-out 1,$(WEAK)),)
+$(error WEAK=$(WEAK): give WEAK=1, or nothing)
+endif
 # The run time of `make soak` (for each kernel) and `make fuzz`.
 ifneq ($(shell echo '$(SECONDS)' | grep -vxE '([1-9][0-9]*)?'),)
 $(error SECONDS=$(SECONDS): give a number of seconds)
@@ -33,7 +37,7 @@ endif
 PARTS_64 := busybox opensbi
 PARTS_32 := rv32
 
-export KERNEL LINUX QEMU CROSS_COMPILE BUSYBOX SIGNOFF TOPIC
+export KERNEL LINUX QEMU CROSS_COMPILE BUSYBOX SIGNOFF TOPIC WEAK
 
 help:
 	@echo 'To see what the series does (times on two idle cores; the first run builds):'
@@ -45,7 +49,7 @@ help:
 	@echo 'To use it:'
 	@echo '  make series      mail-ready patches, a directory with a cover letter for each topic -> build/series'
 	@echo '  make deb         the kernel as Debian packages -> build/deb'
-	@echo '  make qemu        QEMU with virtio-mem on RISC-V -> build/parts/qemu            3 min'
+	@echo '  make qemu        QEMU with virtio-mem and the weak machine -> build/parts/qemu  3 min'
 	@echo
 	@echo 'To change it (CONTRIBUTING.md says how):'
 	@echo '  make tree        base kernel + patches/series -> build/linux, one commit a line'
@@ -73,6 +77,7 @@ help:
 	@echo '  BUSYBOX=/path/to/busybox     static, for riscv64          (Debian 13'\''s)'
 	@echo '  CROSS_COMPILE=prefix-        compiler and its C library   (riscv64-linux-gnu-)'
 	@echo '  SIGNOFF="Name <mail>"        author, sender and sign-off of the mails of make series'
+	@echo '  WEAK=1                       a missing fence shows in all guests: docs/weak-machine.md'
 	@echo '  TOPIC=hotplug                make series and make check-topics use only this topic and those it needs'
 	@echo '  SECONDS=600                  run time of make soak on each kernel (1800), of make fuzz (300)'
 	@echo '  QUICK=1                      make bench measures fewer sizes and kernels'
@@ -95,7 +100,7 @@ series: tree
 kernel: tree
 	@scripts/kernel/build rv$(BITS)
 
-run: kernel parts
+run: kernel parts $(if $(WEAK),qemu)
 	@scripts/guest/initramfs build/out/rv$(BITS)
 	@scripts/guest/run.py rv$(BITS)
 
@@ -110,7 +115,7 @@ test test-all: tree qemu
 	@for config in $(CONFIGS); do scripts/guest/initramfs build/out/$$config || exit; done
 	@scripts/tests/run.py $(if $(filter test-all,$@),--all)
 
-soak: tree
+soak: tree qemu
 	@scripts/parts/fetch $(PARTS_64)
 	@scripts/kernel/build $(KERNEL) debug
 	@for config in $(KERNEL) debug; do scripts/guest/initramfs build/out/$$config || exit; done
@@ -127,7 +132,7 @@ deb: tree
 	@scripts/parts/setup deb
 	@scripts/kernel/build --deb distro
 
-debian: deb
+debian: deb $(if $(WEAK),qemu)
 	@scripts/parts/setup debian
 	@scripts/parts/fetch opensbi debian
 	@scripts/guest/debian.py

@@ -52,7 +52,7 @@ def tour(guest, sections, farewell):
     if person:
         print(farewell)
         guest.interact()
-    print()
+    print(f"\n{guest.met()}\n" if guest.weak_counts else "")
     if failed:
         die(f"failed: {', '.join(failed)}; the console is in {guest.log}")
     print(f"All {len(sections)} sections succeeded.")

@@ -4,6 +4,8 @@
 The console is a BusyBox shell that runs one command at a time and reports the command's
 exit status. Guest.faults has all complaints of the kernel. A guest that hangs, panics or
 ends early raises GuestError.
+
+WEAK=1 in the environment boots all guests of 64-bit RISC-V in the weak machine: see docs/weak-machine.md.
 """
 
 import itertools
@@ -19,16 +21,23 @@ import time
 import pexpect
 
 from lib import BUILD, LOG
-from guest.machine import RV64_CPU, machine_of
+from guest.machine import RV64_CPU, configuration, machine_of
 
-# The QEMU of `make qemu`. Its CPU properties can choose the paging mode.
+# The QEMU of `make qemu`. Its CPU properties can choose the paging mode, and make the machine weak.
 QEMU_MODES = BUILD / "parts/qemu/qemu-system-riscv64"
 ROMS = pathlib.Path("/usr/share/qemu")
-MODES = {"sv57": "", "sv48": ",sv57=off", "sv39": ",sv57=off,sv48=off"}
+CPUS = {"sv57": RV64_CPU, "sv48": f"{RV64_CPU},sv57=off", "sv39": f"{RV64_CPU},sv57=off,sv48=off"}
+# The weak machine, which runs one hart at a time
+WEAK = ",x-weak-fetch=on,x-weak-tlb=on,x-cache-invalid=on"
+WEAK_OPTIONS = ("-accel", "tcg,thread=single", "-trace", "riscv_weak_at_exit")
+# What QEMU prints at its end, and in the monitor at "info weak": a line for each hart and kind of stale things
+WEAK_COUNTS = re.compile(
+    r"^(?:riscv_weak_at_exit )?(weak-fetch|weak-tlb|cache-invalid): .*stale (\d+) .*?resolved (\d+)")
 
 # The limits of boots and commands are in seconds, and far above the times on an idle machine. All
-# limits are multiplied by PATIENCE, because the machine may be busy.
+# limits are multiplied by PATIENCE, because the machine may be busy. The weak machine is slower.
 PATIENCE = 2
+WEAK_PATIENCE = 5
 BOOT_LIMIT = 120        # to the shell; an idle machine takes about two seconds, ten with KUnit
 COMMAND_LIMIT = 60
 POWEROFF_LIMIT = 30
@@ -130,11 +139,20 @@ class Guest:
     running = set()
 
     def __init__(self, name, out, mmu=None, harts=4, memory="512M", ports=0, append="", devices=(),
-                 boot_limit=BOOT_LIMIT, image=None, initramfs=None, disk=None):
-        """image, initramfs: replace those of `out`. disk: the root file system, used instead of an
-        initramfs."""
+                 boot_limit=BOOT_LIMIT, image=None, initramfs=None, disk=None, weak=None):
+        """mmu: the paging mode, a key of CPUS. Only the QEMU of `make qemu` can choose it, so that one is
+        used. Tests that arm probes on code that other harts execute need it, too, and name a mode: Debian's
+        QEMU may keep the old translation of an instruction that is replaced while a hart executes it.
+        image, initramfs: replace those of `out`. disk: the root file system, used instead of an initramfs.
+        weak: more properties of the weak machine's CPUs, or "" for the weak machine without any; None is no
+        weak machine."""
         self.log = LOG / f"{name}.log"
         self.out = pathlib.Path(out)
+        if weak is None and os.environ.get("WEAK") and configuration(self.out.name)[1] == "rv64":
+            weak = ""
+        self.weak = weak
+        self.patience = PATIENCE if weak is None else WEAK_PATIENCE
+        self.weak_counts = {}
         self.faults = []
         self.expected = self.no_memory = False
         self.words = ""
@@ -147,6 +165,8 @@ class Guest:
         self.log.parent.mkdir(parents=True, exist_ok=True)
         self.logfile = open(self.log, "w", encoding="utf-8", errors="replace")
         try:
+            if weak is not None:
+                mmu = mmu or "sv57"
             self.qemu = self.command(image, initramfs, disk, mmu, harts, memory, ports, append, devices)
             self.start(self.qemu)
             self.have_shell(boot_limit)
@@ -179,7 +199,9 @@ class Guest:
             command += ["-bios", str(firmware)]
         if mmu:
             # This -cpu overrides the one above: QEMU takes the last.
-            command += ["-cpu", RV64_CPU + MODES[mmu], "-L", str(ROMS)]
+            command += ["-cpu", CPUS[mmu] + ("" if self.weak is None else WEAK + self.weak), "-L", str(ROMS)]
+        if self.weak is not None:
+            command += WEAK_OPTIONS
         if ports:
             # Each port reserves a window of 1 GiB, so that a device of that size can be plugged in.
             arguments.append("pci=hpmmioprefsize=1G")
@@ -236,7 +258,7 @@ class Guest:
     def read_until(self, end, limit, on_line=None, prompt=False):
         """Passes console lines to on_line until a line matches `end`, and returns the match. With `prompt`,
         a line that is not complete may match, too: a shell prompt has no newline."""
-        limit *= PATIENCE
+        limit *= self.patience
         deadline = time.monotonic() + limit
         panic = None
         patterns = ["([^\n]*)\n"] + [f"([^\n]*{end})"] * prompt
@@ -260,7 +282,12 @@ class Guest:
                 on_line(line)
 
     def watch(self, line):
-        """Adds a line to faults if it is a complaint of the kernel that no test has announced."""
+        """Adds a line to faults if it is a complaint of the kernel that no test has announced, and to
+        weak_counts if it is a count of the weak machine."""
+        if counts := WEAK_COUNTS.search(line):
+            kind, *numbers = counts.groups()
+            sums = self.weak_counts.get(kind, (0, 0))
+            self.weak_counts[kind] = [old + int(new) for old, new in zip(sums, numbers)]
         if mark := EXPECTED.search(line):
             self.expected = mark[1] == "begin"
         fault = line.strip() if FAULT.search(line) else None
@@ -358,7 +385,7 @@ class Guest:
 
     def wait_status(self, query, wanted, limit):
         """Waits until QEMU answers a query with this status."""
-        deadline = time.monotonic() + limit * PATIENCE
+        deadline = time.monotonic() + limit * self.patience
         while (status := self.monitor.execute(query).get("status")) != wanted:
             if status == "failed" or time.monotonic() > deadline:
                 self.give_up(f"{query} says {status}, not {wanted}")
@@ -370,6 +397,11 @@ class Guest:
         self.child.send("stty echo; PS1='guest:\\w# '\n")
         self.child.interact(escape_character=None)
         self.lost = "its console was left to the user"
+
+    def met(self):
+        """Returns one line: what the weak machine has met, after its end."""
+        return "the weak machine met what was stale: " + ", ".join(
+            f"{kind} {stale}, {resolved} of them until a fence" for kind, (stale, resolved) in self.weak_counts.items())
 
     def tail(self, count=12):
         self.logfile.flush()
@@ -385,7 +417,7 @@ class Guest:
 
     def read_rest(self, limit):
         """Reads the console until QEMU ends."""
-        limit *= PATIENCE
+        limit *= self.patience
         try:
             self.child.expect(pexpect.EOF, timeout=limit)
         except pexpect.TIMEOUT:

@@ -26,7 +26,7 @@ from test_virtio_mem import is_soon
 @pytest.fixture(scope="module")
 def boot(request):
     return boot_guest(request, "debug kernel, 2 harts, KUnit on", "debug", config="debug", harts=2,
-                      memory="2G", boot_limit=LIMIT, append="kunit.enable=1 rcupdate.rcu_expedited=1")
+                      mmu="sv57", memory="2G", boot_limit=LIMIT, append="kunit.enable=1 rcupdate.rcu_expedited=1")
 
 
 def test_offline(boot):

@@ -14,7 +14,7 @@ from test_users import test_boot_log    # noqa: F401
 @pytest.fixture(scope="module")
 def boot(request):
     return boot_guest(request, "4 harts, a kernel without modules and compressed instructions, KUnit on",
-                      "nomodules", config="nomodules", append="kunit.enable=1")
+                      "nomodules", config="nomodules", mmu="sv57", append="kunit.enable=1")
 
 
 def test_no_modules(report, boot):

@@ -18,7 +18,7 @@ CONFIGS = [KERNEL, "debug"] if "SOAK" in os.environ else [KERNEL]
 @pytest.mark.parametrize("config", CONFIGS)
 def test_soak(start, config):
     boot = start(f"{config}, 4 harts, eight processes at once", f"soak-{config}", config=config,
-                 boot_limit=300)
+                 mmu="sv57", boot_limit=300)
     boot.suite(f"soak {SECONDS}", SECONDS + 300)
 
 

@@ -53,7 +53,7 @@ def test_vmalloc(report, start):
 def test_ftracetest(report, start, rox):
     """Runs the kprobe cases of tools/testing/selftests/ftrace."""
     boot = start(f"2 harts, ftracetest, execmem.rox={rox}", f"ftracetest-{rox}", harts=2,
-                 initramfs=with_modules(KERNEL), append=f"execmem.rox={rox}")
+                 mmu="sv57", initramfs=with_modules(KERNEL), append=f"execmem.rox={rox}")
     not_here = NOT_HERE | ({} if KERNEL == "distro" else NOT_LEAN)
     names = boot.guest.output("ls /ftrace/test.d/kprobe").split()
     for name in [name for name in names if name in not_here]:

@@ -46,7 +46,7 @@ def run_traced(report, boot, tracer, programs):
 ])
 def test_tracer(report, start, tracer, rox):
     boot = start(f"2 harts, {tracer} tracer, execmem.rox={rox}", f"tracing-{tracer}-{rox}", harts=2,
-                 append=f"execmem.rox={rox}")
+                 mmu="sv57", append=f"execmem.rox={rox}")
     run_traced(report, boot, tracer, ["probes", "offline"])
 
 

@@ -34,7 +34,8 @@ LIMIT = 300
 @pytest.fixture(scope="module", params=[1, 0])
 def boot(request):
     rox = f"execmem.rox={request.param}"
-    return boot_guest(request, f"4 harts, KUnit on, {rox}", f"users-{rox}", append=f"kunit.enable=1 {rox}")
+    return boot_guest(request, f"4 harts, KUnit on, {rox}", f"users-{rox}", mmu="sv57",
+                      append=f"kunit.enable=1 {rox}")
 
 
 def test_boot_log(report, boot):
@@ -85,7 +86,7 @@ def test_probes(boot):
 
 def test_rodata_off(report, start):
     """For machines whose memory cannot be protected: with rodata=off nothing is protected, and all works."""
-    boot = start("4 harts, rodata=off", "users-rodata", append="rodata=off")
+    boot = start("4 harts, rodata=off", "users-rodata", mmu="sv57", append="rodata=off")
     boot.suite("cycles 20", LIMIT)
     boot.suite("probes", LIMIT)
     boot.guest.output("insmod modules/module_features.ko")

@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The kernel in the weak machine, where a missing fence.i or sfence.vma shows: see docs/weak-machine.md.
+
+- With 4 harts: placement, older processes and new mappings, added memory, BPF programs, kprobes, CPU hotplug.
+- `make test-all`: removed memory, the function tracer on and off, W^X, cycles, and two minutes of eight processes that load and unload at random; the latter
+  again where half of what is stale is fresh, at random.
+- The machine counts what was stale when it was used: there was something to find.
+- Two kernels that lack a fence fail in the weak machine, and in no other. In the first, no hart learns of
+  new mappings: the exception entry reads 0 instead of the number of new mappings. In the second,
+  execmem_update_copy() does not synchronize instruction caches."""
+
+import re
+import subprocess
+
+import pytest
+
+from conftest import boot_guest
+from guest.machine import KERNEL, machine_of
+from guest.vm import BOOT_LIMIT, WEAK_COUNTS, Guest, GuestError
+from ktap import Ktap
+from lib import BUILD
+from test_hotremove import Devices, run_till_gone
+from test_tracing import distro_only, run_traced
+
+LIMIT = 300
+MUTANTS = "rv64"    # The kernel from which the two kernels without a fence are made
+
+NOP = bytes.fromhex("13000000")
+FENCE_R_R = bytes.fromhex("0f002002")
+LD_A0_A0, LI_A0_0 = bytes.fromhex("0861"), bytes.fromhex("0145")
+
+
+@pytest.fixture(scope="module")
+def boot(request):
+    return boot_guest(request, "weak machine, 4 harts", "weak", weak="", ports=2,
+                      append="memhp_default_state=online_movable rcupdate.rcu_expedited=1 kfence.sample_interval=0")
+
+
+# "mapping" comes first: modules split pages of the direct map. With KFENCE, its pool is in small pages.
+@pytest.mark.parametrize("command", ["mapping", "placement", "programs", "probes", *[
+    pytest.param(command, marks=pytest.mark.test_all) for command in ("wx", "cycles 20")]])
+def test_suite(boot, command):
+    boot.suite(command, LIMIT)
+
+
+@pytest.mark.skipif(KERNEL != "distro", reason="the lean kernel takes no hart offline")
+def test_offline(boot):
+    boot.suite("offline", LIMIT)
+
+
+@pytest.mark.test_all
+def test_remove(boot):
+    run_till_gone(boot, "hotremove move 128", Devices(boot.guest, "128M"))
+
+
+def test_add(boot):
+    boot.suite("pgd 512", LIMIT, plug=lambda: boot.guest.plug(1, "512M", "pgd"))
+
+
+@pytest.mark.test_all
+@distro_only
+def test_tracer(report, boot):
+    run_traced(report, boot, "function", [])
+
+
+def test_met(report, boot):
+    """The counts are those since the machine was started."""
+    met = {}
+    for counts in map(WEAK_COUNTS.search, boot.guest.monitor.ask("info weak").splitlines()):
+        if counts:
+            met[counts[1]] = met.get(counts[1], 0) + int(counts[2])
+    for kind in "weak-fetch", "weak-tlb", "cache-invalid":
+        report.check(met.get(kind), f"{kind}: there was something to find", met)
+
+
+@pytest.mark.test_all
+@pytest.mark.parametrize("name, weak", [("stale", ""), ("random", ",x-weak-fresh=50,x-weak-seed=1")])
+def test_soak(start, name, weak):
+    boot = start(f"weak machine, {name}, 4 harts", f"weak-soak-{name}", weak=weak)
+    for command in "placement", "programs", "probes", "soak 120":
+        boot.suite(command, 600)
+
+
+def without_counter(image, _):
+    """No hart sees that there are new mappings."""
+    place = FENCE_R_R + LD_A0_A0
+    assert image.count(place) == 1
+    return image.replace(place, FENCE_R_R + LI_A0_0)
+
+
+def without_flush(image, out):
+    """execmem_update_copy() does not call flush_icache_all()."""
+    def binutil(tool, *options):
+        return subprocess.run([machine_of(out.name).cross + tool, *options, out / "vmlinux"], check=True, text=True,
+                              stdout=subprocess.PIPE).stdout
+
+    symbols = {name: int(address, 16) for address, _, name in map(str.split, binutil("nm").splitlines())}
+    code = binutil("objdump", "--no-show-raw-insn", "--disassemble=execmem_update_copy")
+    call, = re.findall(r"^(\w+):\s+(auipc\s.*\n\w+:\s+jalr|jal)\s.*<flush_icache_all>$", code, re.MULTILINE)
+    start, count = int(call[0], 16) - symbols["_start"], 1 + call[1].startswith("auipc")
+    return image[:start] + count * NOP + image[start + count * len(NOP):]
+
+
+def survives(name, image, weak, limit):
+    """Whether a kernel boots and passes the suites that load and unload text, without a complaint."""
+    try:
+        with Guest(name, BUILD / "out" / MUTANTS, mmu="sv57", image=image, weak=weak, boot_limit=limit) as guest:
+            for command in "placement", "programs", "probes":
+                ktap = Ktap()
+                status, lines = guest.run(command, LIMIT)
+                points = [point for line in lines for point in ktap.feed(line)] + ktap.end()
+                if status or not all(point.status in ("ok", "skip") for point in points):
+                    return False
+            guest.power_off()
+            return not guest.faults
+    except GuestError:
+        return False
+
+
+@pytest.mark.parametrize("mutate", [None, without_counter, without_flush])
+def test_mutant(report, mutate):
+    """The kernel of each test lacks one fence, or none."""
+    name = mutate.__name__ if mutate else "unchanged"
+    report.heading(f"Boot: the {MUTANTS} kernel, {name.replace('_', ' ')}, in the weak machine and in another")
+    out = BUILD / "out" / MUTANTS
+    image = (out / machine_of(MUTANTS).image).read_bytes()
+    path = BUILD / f"out/weak/Image-{name}"
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(mutate(image, out) if mutate else image)
+    for weak, machine in ("", "weak"), (None, "plain"):
+        fails = bool(mutate) and machine == "weak"
+        # A kernel that meets the same page fault for ever prints nothing.
+        passed = survives(f"weak-mutant-{name}-{machine}", path, weak, 10 if fails else BOOT_LIMIT)
+        report.check(passed != fails, f"it {'fails' if fails else 'passes'} in the {machine} machine")
