@@ -1,9 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The function tracer and the graph tracer do not disturb the loading and unloading of text.
+"""The function tracer and the graph tracer are switched on and off while all harts run.
 
-Modules with traced functions are loaded and unloaded, probes are hit, and a hart goes offline and online. A
-uprobe in a program is hit."""
+- Functions are traced and probed a hundred times while three harts execute them, by one tracer and by several,
+  and with direct calls. This does not stop the machine, and all functions take as many fences as one.
+- The tracer's own tests at boot, and the instructions that it writes (KUnit).
+- The tracers do not disturb the loading and unloading of text: modules with traced functions are loaded and
+  unloaded, probes are hit, and a hart goes offline and online.
+- A uprobe in a program is hit."""
 
+import re
 import struct
 
 import pytest
@@ -17,8 +22,8 @@ TRACING = "/sys/kernel/tracing"
 
 
 def run_traced(report, boot, tracer, programs):
-    """Runs the program features and the given programs under a tracer. Few functions are traced,
-    because each function that is switched on stops the machine."""
+    """Runs the program features and the given programs under a tracer. Few functions are traced:
+    with all of them, the programs would take too long."""
     guest = boot.guest
     # Kernel functions that the programs call, and the functions of a module that is not loaded yet
     for functions in "execmem_alloc", "execmem_free", "__sys_bpf", "sys_getppid", "*:mod:module_features":
@@ -48,6 +53,19 @@ def test_tracer(report, start, tracer, rox):
     boot = start(f"2 harts, {tracer} tracer, execmem.rox={rox}", f"tracing-{tracer}-{rox}", harts=2,
                  mmu="sv57", append=f"execmem.rox={rox}")
     run_traced(report, boot, tracer, ["probes", "offline"])
+
+
+@pytest.mark.parametrize("config", [pytest.param(KERNEL, marks=distro_only), "preempt"])
+def test_tracers(report, start, config):
+    boot = start(f"4 harts, tracers come and go, {config}", f"tracing-tracers-{config}", config=config,
+                 append="kunit.enable=1")
+    boot.kunit("riscv_ftrace")
+    if config == "preempt":
+        for name in ("tracer function", "dynamic ftrace", "dynamic ftrace ops #1", "dynamic ftrace ops #2",
+                     "ftrace recursion", "ftrace recursion safe", "ftrace regs", "tracer function_graph"):
+            passed = re.search(rf"Testing {name}: [() \d]*PASSED", " ".join(boot.guest.boot_lines))
+            report.check(passed, f"at boot: {name}")
+    boot.suite("tracers", LIMIT)
 
 
 def entry_offset(guest, program):

@@ -29,9 +29,10 @@
  *
  * The text that is written can belong to any function of the kernel. Between
  * the first store and the fence.i, this hart may fetch a mixture of old and new
- * instructions. So in between it executes text_alias_write_pages() only. That
- * function calls no other, and the function tracer, kprobes and sanitizers do
- * not instrument it. The lock is an arch_spinlock_t for the same reason.
+ * instructions. So in between it executes text_alias_write_pages() or
+ * text_alias_write_page() only. They call no other function, and the function
+ * tracer, kprobes and sanitizers do not instrument them. The lock is an
+ * arch_spinlock_t for the same reason.
  */
 
 #include <linux/cacheflush.h>
@@ -52,6 +53,7 @@
 #include <linux/vmalloc.h>
 
 #include <asm/csr.h>
+#include <asm/patch.h>
 #include <asm/text_alias.h>
 #include <asm/unaligned.h>
 
@@ -162,30 +164,27 @@ static __always_inline void write_alias(void *dst, const void *src, size_t len)
 }
 
 /*
- * Write to the pages of @ptes, from @offset of the first one on.
- *
- * This function calls no other, see "text alias" above: raw_local_irq_save()
- * does not call the irq tracer, and arch_spin_lock() does not call lockdep.
- * @src may be a new mapping that this hart cannot see yet. The page fault is
- * then handled in kernel/entry-lazy-fence.S alone.
+ * Map @nr pages, for this hart alone. @satp is for alias_unmap(). Interrupts are
+ * disabled.
  */
-static noinstr void text_alias_write_pages(const pte_t *ptes, unsigned int nr,
-					   unsigned int offset, const void *src,
-					   size_t len)
+static __always_inline void alias_map(const pte_t *ptes, unsigned int nr,
+				      unsigned long *satp)
 {
-	unsigned long flags, satp;
 	unsigned int i;
 
-	raw_local_irq_save(flags);
 	arch_spin_lock(&alias_lock);
 
 	for (i = 0; i < nr; i++)
 		WRITE_ONCE(alias_ptes[i], ptes[i]);
-	satp = csr_read(CSR_SATP);
+	*satp = csr_read(CSR_SATP);
 	csr_write(CSR_SATP, alias_satp);
 	asid_0_fence();
+}
 
-	write_alias((void *)ALIAS_ADDR + offset, src, len);
+static __always_inline void alias_unmap(unsigned int nr, unsigned long satp)
+{
+	unsigned int i;
+
 	/* The code below may be what was written: fence before executing it */
 	local_flush_icache_all();
 
@@ -201,6 +200,40 @@ static noinstr void text_alias_write_pages(const pte_t *ptes, unsigned int nr,
 		asid_0_fence();
 
 	arch_spin_unlock(&alias_lock);
+}
+
+/*
+ * Write to the pages of @ptes, from @offset of the first one on.
+ *
+ * This function calls no other, see "text alias" above: raw_local_irq_save()
+ * does not call the irq tracer, and arch_spin_lock() does not call lockdep.
+ * @src may be a new mapping that this hart cannot see yet. The page fault is
+ * then handled in kernel/entry-lazy-fence.S alone.
+ */
+static noinstr void text_alias_write_pages(const pte_t *ptes, unsigned int nr,
+					   unsigned int offset, const void *src,
+					   size_t len)
+{
+	unsigned long flags, satp;
+
+	raw_local_irq_save(flags);
+	alias_map(ptes, nr, &satp);
+	write_alias((void *)ALIAS_ADDR + offset, src, len);
+	alias_unmap(nr, satp);
+	raw_local_irq_restore(flags);
+}
+
+/* The same for words of one page */
+static noinstr void text_alias_write_page(pte_t pte, const struct patch_insn *insns,
+					  unsigned int nr)
+{
+	unsigned long flags, satp;
+
+	raw_local_irq_save(flags);
+	alias_map(&pte, 1, &satp);
+	for (; nr; nr--, insns++)
+		WRITE_ONCE(*(u32 *)(ALIAS_ADDR + offset_in_page(insns->addr)), insns->insn);
+	alias_unmap(1, satp);
 	raw_local_irq_restore(flags);
 }
 
@@ -213,6 +246,14 @@ static struct page *text_page(unsigned long addr)
 }
 
 NOKPROBE_SYMBOL(text_page);
+
+static pte_t alias_pte(struct page *page)
+{
+	/* A global entry would be valid in all address spaces */
+	return pfn_pte(page_to_pfn(page), __pgprot(pgprot_val(PAGE_KERNEL) & ~_PAGE_GLOBAL));
+}
+
+NOKPROBE_SYMBOL(alias_pte);
 
 /**
  * text_alias_write - write to text or to other memory of the kernel
@@ -246,11 +287,7 @@ int text_alias_write(void *dst, const void *src, size_t len)
 
 			if (!page)
 				return -EFAULT;
-			/*
-			 * A global entry would be valid in all address spaces
-			 */
-			ptes[i] = pfn_pte(page_to_pfn(page),
-					  __pgprot(pgprot_val(PAGE_KERNEL) & ~_PAGE_GLOBAL));
+			ptes[i] = alias_pte(page);
 		}
 
 		text_alias_write_pages(ptes, nr, offset, src, part);
@@ -269,6 +306,45 @@ int text_alias_write(void *dst, const void *src, size_t len)
 }
 
 NOKPROBE_SYMBOL(text_alias_write);
+
+/**
+ * text_alias_write_insns - write words to text
+ * @insns: where and what
+ * @nr: how many
+ *
+ * As text_alias_write(), for each of them; the alias is made once for neighbours
+ * in @insns that are in the same page. Interrupts are disabled while they are
+ * written: do not give too many.
+ *
+ * Context: any, after poking_init().
+ *
+ * Return: 0, or -EFAULT if a page is not mapped. Words before it have been
+ * written then.
+ */
+int text_alias_write_insns(const struct patch_insn *insns, unsigned int nr)
+{
+	while (nr) {
+		unsigned long addr = (unsigned long)insns->addr & PAGE_MASK;
+		struct page *page = text_page(addr);
+		unsigned int n = 1;
+
+		if (!page)
+			return -EFAULT;
+
+		while (n < nr && ((unsigned long)insns[n].addr & PAGE_MASK) == addr)
+			n++;
+		text_alias_write_page(alias_pte(page), insns, n);
+		insns += n;
+		nr -= n;
+	}
+
+	/* See text_alias_write(). */
+	smp_mb();
+
+	return 0;
+}
+
+NOKPROBE_SYMBOL(text_alias_write_insns);
 
 #ifdef CONFIG_EXECMEM_ROX
 /**

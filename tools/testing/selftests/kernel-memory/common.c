@@ -529,6 +529,15 @@ unsigned long kprobe_hits(int fd)
 	return count;
 }
 
+void expedite_rcu(const char *value)
+{
+	static const char path[] = "/sys/kernel/rcu_expedited";
+
+	/* With one hart, RCU does not wait. */
+	if (!access(path, F_OK))
+		must_write(path, value);
+}
+
 static int sys_bpf(enum bpf_cmd cmd, union bpf_attr *attr, const char *what)
 {
 	int ret = syscall(SYS_bpf, cmd, attr, sizeof(*attr));

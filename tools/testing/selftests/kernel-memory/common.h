@@ -160,7 +160,7 @@ long target_answer(void);
 /*
  * The offset of the first instruction of a function that a kprobe replaces. If
  * the kernel has the function tracer, a function begins with the tracer's call.
- * The tracer then handles kprobes at offset 0, which therefore have no slot.
+ * A kprobe at offset 0 then has no slot, because its instruction is simulated.
  */
 unsigned long first_insn(void);
 /*
@@ -171,6 +171,8 @@ int kprobe_open(const char *function, unsigned long offset);
 /* The same at first_insn() */
 int kprobe_attach(const char *function);
 unsigned long kprobe_hits(int fd);
+/* Removing a probe waits for RCU several times: with "1" that is short, until "0". */
+void expedite_rcu(const char *value);
 
 /* Create a map with 32-bit keys. Returns a file descriptor or a negative errno. */
 int bpf_map(enum bpf_map_type type, size_t value_size, size_t entries, unsigned int flags);
