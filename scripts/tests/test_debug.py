@@ -33,6 +33,11 @@ def test_offline(boot):
     boot.suite("offline", LIMIT)
 
 
+def test_trampolines(boot):
+    """The kernel is preemptible, and programs run while they are poked."""
+    boot.suite("trampolines", LIMIT)
+
+
 def test_cycles(boot):
     boot.suite("cycles 20", LIMIT)
 

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Test two things of BPF programs. Loads that fault are found in the exception
- * table of the program, which is behind the program in executable memory. And
- * branches reach as far as a program can need.
+ * Test three things of BPF programs. Loads that fault are found in the exception
+ * table of the program, which is behind the program in executable memory.
+ * Branches reach as far as a program can need. And atomic operations do what they
+ * say, in either width.
  */
 
 #include <kunit/test.h>
@@ -12,53 +13,22 @@
 #include <linux/extable.h>
 #include <linux/filter.h>
 #include <linux/sizes.h>
-#include <linux/string.h>
 #include <linux/vmalloc.h>
+
+#include "bpf_kunit.h"
 
 /* A load that may fault, as the verifier makes it for a pointer that it cannot check */
 #define PROBE_LOAD(size, dst, src, off) \
 	BPF_RAW_INSN(BPF_LDX | BPF_PROBE_MEM | (size), dst, src, off, 0)
 
-static int saved_jit_enable;
-
-static int test_init(struct kunit *test)
-{
-	saved_jit_enable = bpf_jit_enable;
-	bpf_jit_enable = 1;
-
-	return 0;
-}
-
-static void test_exit(struct kunit *test)
-{
-	bpf_jit_enable = saved_jit_enable;
-}
-
 static struct bpf_prog *test_load(struct kunit *test, const struct bpf_insn *insns,
 				  unsigned int nr, unsigned int nr_probes)
 {
-	struct bpf_prog *prog;
-	int err;
+	struct bpf_prog *prog = bpf_kunit_alloc(test, insns, nr);
 
-	prog = bpf_prog_alloc(bpf_prog_size(nr), 0);
-	KUNIT_ASSERT_NOT_NULL(test, prog);
-	prog->len = nr;
-	prog->type = BPF_PROG_TYPE_SOCKET_FILTER;
 	prog->aux->num_exentries = nr_probes;
-	memcpy(prog->insnsi, insns, nr * sizeof(*insns));
 
-	prog = bpf_prog_select_runtime(prog, &err);
-	KUNIT_ASSERT_EQ(test, err, 0);
-	KUNIT_ASSERT_TRUE(test, prog->jited);
-	bpf_prog_kallsyms_add(prog);
-
-	return prog;
-}
-
-static void test_unload(struct bpf_prog *prog)
-{
-	bpf_prog_kallsyms_del(prog);
-	bpf_prog_free(prog);
+	return bpf_kunit_compile(test, prog);
 }
 
 static void test_bad_loads(struct kunit *test)
@@ -87,7 +57,7 @@ static void test_bad_loads(struct kunit *test)
 	/* A return value has 32 bits. A load that faults yields 0 */
 	KUNIT_EXPECT_EQ(test, bpf_prog_run_pin_on_cpu(prog, &ctx), (u32)word);
 
-	test_unload(prog);
+	bpf_kunit_free(prog);
 	vfree(page);
 }
 
@@ -105,12 +75,12 @@ static unsigned int nr_entries(const struct bpf_prog *prog)
 
 /*
  * The verifier adds a zero extension behind a narrow load, and the JIT leaves the
- * extension out. The larger offset does not fit in the immediate of a load.
+ * extension out. All offsets but the first do not fit in the immediate of a load.
  */
-static void test_bad_narrow_loads(struct kunit *test)
+static void test_bad_far_loads(struct kunit *test)
 {
-	static const u8 sizes[] = { BPF_B, BPF_H, BPF_W };
-	static const s16 offsets[] = { 100, 4000 };
+	static const u8 sizes[] = { BPF_B, BPF_H, BPF_W, BPF_DW };
+	static const s16 offsets[] = { 100, 4000, S16_MAX, -4000 };
 	u8 *page = vmalloc(PAGE_SIZE);
 	unsigned int i;
 
@@ -122,7 +92,9 @@ static void test_bad_narrow_loads(struct kunit *test)
 			BPF_LD_IMM64(BPF_REG_2, (unsigned long)page + PAGE_SIZE - offset),
 			BPF_MOV64_IMM(BPF_REG_0, -1),
 			PROBE_LOAD(size, BPF_REG_0, BPF_REG_2, offset),
-			BPF_ZEXT_REG(BPF_REG_0),
+			/* In place of an extension, an instruction without effect */
+			size == BPF_DW ? BPF_MOV64_REG(BPF_REG_0, BPF_REG_0) :
+					 BPF_ZEXT_REG(BPF_REG_0),
 			BPF_ALU64_IMM(BPF_ADD, BPF_REG_0, 42),
 			BPF_EXIT_INSN(),
 		};
@@ -133,7 +105,7 @@ static void test_bad_narrow_loads(struct kunit *test)
 		KUNIT_EXPECT_EQ_MSG(test, nr_entries(prog), 1, "size %#x, offset %d", size, offset);
 		if (nr_entries(prog) == 1)
 			KUNIT_EXPECT_EQ(test, bpf_prog_run_pin_on_cpu(prog, &ctx), 42);
-		test_unload(prog);
+		bpf_kunit_free(prog);
 	}
 	vfree(page);
 }
@@ -153,7 +125,7 @@ static void test_entries(struct kunit *test)
 
 	KUNIT_EXPECT_EQ(test, nr_entries(prog), 2);
 
-	test_unload(prog);
+	bpf_kunit_free(prog);
 	KUNIT_EXPECT_NULL(test, search_exception_tables(start));
 }
 
@@ -192,7 +164,7 @@ static void test_far_exit(struct kunit *test)
 	ctx = 0;
 	KUNIT_EXPECT_EQ(test, bpf_prog_run_pin_on_cpu(prog, &ctx), adds * imm);
 
-	test_unload(prog);
+	bpf_kunit_free(prog);
 }
 
 /*
@@ -228,24 +200,123 @@ static void test_far_branches(struct kunit *test)
 
 		KUNIT_EXPECT_GT(test, prog->jited_len, SZ_1M + SZ_64K);
 		KUNIT_EXPECT_EQ(test, bpf_prog_run_pin_on_cpu(prog, &ctx), 42);
-		test_unload(prog);
+		bpf_kunit_free(prog);
 	}
 	vfree(insns);
 }
 
+/* As many instructions as the verifier accepts */
+static void test_longest(struct kunit *test)
+{
+	const unsigned int nr = BPF_COMPLEXITY_LIMIT_INSNS;
+	const s32 imm = 0x12345678;
+	struct bpf_insn *insns;
+	struct bpf_prog *prog;
+	unsigned int i;
+	u64 ctx = 0;
+
+	skip_if_slow(test);
+	insns = vmalloc(array_size(nr, sizeof(*insns)));
+	KUNIT_ASSERT_NOT_NULL(test, insns);
+	insns[0] = BPF_MOV64_IMM(BPF_REG_0, 0);
+	for (i = 1; i < nr - 1; i++)
+		insns[i] = BPF_ALU64_IMM(BPF_ADD, BPF_REG_0, imm);
+	insns[i] = BPF_EXIT_INSN();
+	prog = test_load(test, insns, nr, 0);
+	vfree(insns);
+
+	KUNIT_EXPECT_EQ(test, bpf_prog_run_pin_on_cpu(prog, &ctx), (nr - 2) * imm);
+	bpf_kunit_free(prog);
+}
+
+/* What an atomic operation leaves in memory */
+static u64 atomic_result(s32 op, u64 old, u64 src, u64 cmp)
+{
+	switch (op & ~BPF_FETCH) {
+	case BPF_ADD:
+		return old + src;
+	case BPF_AND:
+		return old & src;
+	case BPF_OR:
+		return old | src;
+	case BPF_XOR:
+		return old ^ src;
+	case BPF_XCHG & ~BPF_FETCH:
+		return src;
+	default:
+		return old == cmp ? src : old;
+	}
+}
+
+static void test_atomic(struct kunit *test, u8 size, s32 op, s16 offset, u64 cmp)
+{
+	static const u64 before = 0xf0e0d0c0b0a09080, src = 0x1020304050607083;
+	static u64 memory, src_after, r0_after;
+	const u64 mask = size == BPF_W ? U32_MAX : U64_MAX;
+	const struct bpf_insn insns[] = {
+		BPF_LD_IMM64(BPF_REG_6, (unsigned long)&memory - offset),
+		BPF_LD_IMM64(BPF_REG_7, src),
+		BPF_LD_IMM64(BPF_REG_0, cmp),
+		BPF_ATOMIC_OP(size, op, BPF_REG_6, BPF_REG_7, offset),
+		/* Which the verifier adds for 32 bits */
+		op == BPF_CMPXCHG && size == BPF_W ? BPF_ZEXT_REG(BPF_REG_0) :
+						     BPF_MOV64_REG(BPF_REG_0, BPF_REG_0),
+		BPF_LD_IMM64(BPF_REG_1, (unsigned long)&src_after),
+		BPF_STX_MEM(BPF_DW, BPF_REG_1, BPF_REG_7, 0),
+		BPF_LD_IMM64(BPF_REG_1, (unsigned long)&r0_after),
+		BPF_STX_MEM(BPF_DW, BPF_REG_1, BPF_REG_0, 0),
+		BPF_EXIT_INSN(),
+	};
+	struct bpf_prog *prog = test_load(test, insns, ARRAY_SIZE(insns), 0);
+	u64 ctx = 0, result;
+
+	memory = before;
+	bpf_prog_run_pin_on_cpu(prog, &ctx);
+	bpf_kunit_free(prog);
+
+	result = atomic_result(op, before & mask, src & mask, cmp & mask) & mask;
+	KUNIT_EXPECT_EQ_MSG(test, memory, (before & ~mask) | result,
+			    "size %#x, op %#x, offset %d", size, op, offset);
+	KUNIT_EXPECT_EQ_MSG(test, src_after,
+			    op & BPF_FETCH && op != BPF_CMPXCHG ? before & mask : src,
+			    "size %#x, op %#x, offset %d", size, op, offset);
+	KUNIT_EXPECT_EQ_MSG(test, r0_after, op == BPF_CMPXCHG ? before & mask : cmp,
+			    "size %#x, op %#x, offset %d", size, op, offset);
+}
+
+static void test_atomics(struct kunit *test)
+{
+	static const s32 ops[] = {
+		BPF_ADD, BPF_AND, BPF_OR, BPF_XOR, BPF_ADD | BPF_FETCH, BPF_AND | BPF_FETCH,
+		BPF_OR | BPF_FETCH, BPF_XOR | BPF_FETCH, BPF_XCHG, BPF_CMPXCHG,
+	};
+	static const s16 offsets[] = { 0, 8, 4000, -4000 };
+	static const u64 others[] = { 0xf0e0d0c0b0a09080, 0x00000000b0a09080, 0 };
+	unsigned int i, j, k;
+
+	for (i = 0; i < ARRAY_SIZE(ops); i++) {
+		for (j = 0; j < ARRAY_SIZE(offsets); j++) {
+			for (k = 0; k < ARRAY_SIZE(others); k++) {
+				test_atomic(test, BPF_W, ops[i], offsets[j], others[k]);
+				test_atomic(test, BPF_DW, ops[i], offsets[j], others[k]);
+			}
+		}
+	}
+}
+
 static struct kunit_case bpf_jit_test_cases[] = {
 	KUNIT_CASE(test_bad_loads),
-	KUNIT_CASE(test_bad_narrow_loads),
+	KUNIT_CASE(test_bad_far_loads),
 	KUNIT_CASE(test_entries),
 	KUNIT_CASE(test_far_exit),
 	KUNIT_CASE(test_far_branches),
+	KUNIT_CASE(test_longest),
+	KUNIT_CASE(test_atomics),
 	{}
 };
 
 static struct kunit_suite bpf_jit_test_suite = {
 	.name		= "riscv_bpf_jit",
-	.init		= test_init,
-	.exit		= test_exit,
 	.test_cases	= bpf_jit_test_cases,
 };
 

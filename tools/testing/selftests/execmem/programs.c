@@ -3,11 +3,9 @@
  * BPF programs: calls of other programs, filters of system calls, and the
  * kernel's use of program addresses. Programs may be behind the kernel's own
  * text or elsewhere. Stack traces name them. Neither a program nor the memory
- * of a freed program can be probed. The start of a program is random. Maps
- * that would change the protection of executable memory are refused.
+ * of a freed program can be probed. The start of a program is random.
  */
 #include <errno.h>
-#include <linux/btf.h>
 #include <linux/filter.h>
 #include <linux/perf_event.h>
 #include <linux/seccomp.h>
@@ -31,9 +29,6 @@
  * frame yet, so a stack trace by frame pointers leaves out its caller.
  */
 #define PROBED		"prandom_u32_state"
-
-/* An errno of the kernel that user space headers lack. */
-#define ENOTSUPP	524
 
 #define LIMIT		300	/* seconds */
 
@@ -278,83 +273,6 @@ TEST_F_TIMEOUT(programs, filter_system_calls, LIMIT)
 	if (!child)
 		be_filtered(self->before.live);
 	EXPECT_TRUE(child_succeeds(child));
-}
-
-#define BTF		"/sys/kernel/btf/vmlinux"
-
-/* The number of bytes that follow a type in BTF, by the kind of type */
-static size_t btf_more(const struct btf_type *type)
-{
-	const size_t nr = BTF_INFO_VLEN(type->info);
-
-	switch (BTF_INFO_KIND(type->info)) {
-	case BTF_KIND_INT:
-	case BTF_KIND_VAR:
-	case BTF_KIND_DECL_TAG:
-		return sizeof(uint32_t);
-	case BTF_KIND_ARRAY:
-		return sizeof(struct btf_array);
-	case BTF_KIND_STRUCT:
-	case BTF_KIND_UNION:
-		return nr * sizeof(struct btf_member);
-	case BTF_KIND_ENUM:
-		return nr * sizeof(struct btf_enum);
-	case BTF_KIND_ENUM64:
-		return nr * sizeof(struct btf_enum64);
-	case BTF_KIND_FUNC_PROTO:
-		return nr * sizeof(struct btf_param);
-	case BTF_KIND_DATASEC:
-		return nr * sizeof(struct btf_var_secinfo);
-	default:
-		return 0;
-	}
-}
-
-/* The number and size of the kernel's struct @name in BTF; 0 if there is none */
-static uint32_t btf_struct(const char *name, uint32_t *size)
-{
-	size_t length;
-	char *data = read_bytes(BTF, &length);
-	const struct btf_header *header = (const void *)data;
-	const char *types = data + header->hdr_len + header->type_off;
-	const char *strings = data + header->hdr_len + header->str_off;
-	const struct btf_type *type;
-	uint32_t id = 1, found = 0;
-	size_t at;
-
-	for (at = 0; at < header->type_len && !found; id++) {
-		type = (const void *)(types + at);
-		at += sizeof(*type) + btf_more(type);
-		if (BTF_INFO_KIND(type->info) == BTF_KIND_STRUCT &&
-		    !strcmp(strings + type->name_off, name)) {
-			*size = type->size;
-			found = id;
-		}
-	}
-	free(data);
-	return found;
-}
-
-/*
- * With the cache, struct_ops maps are refused: registering one makes a page
- * executable, or writable if the registration fails.
- */
-TEST_F_TIMEOUT(programs, have_no_struct_ops_in_the_cache, LIMIT)
-{
-	union bpf_attr attr = {
-		.map_type = BPF_MAP_TYPE_STRUCT_OPS,
-		.key_size = sizeof(uint32_t),
-		.max_entries = 1,
-	};
-	uint32_t size = 0;
-
-	if (!have_rox() || access(BTF, R_OK))
-		SKIP(return, "there is no cache, or no BTF");
-	attr.btf_vmlinux_value_type_id = btf_struct("bpf_struct_ops_tcp_congestion_ops", &size);
-	ASSERT_NE(0U, attr.btf_vmlinux_value_type_id);
-	attr.value_size = size;
-	EXPECT_EQ(-1, syscall(SYS_bpf, BPF_MAP_CREATE, &attr, sizeof(attr)));
-	EXPECT_EQ(ENOTSUPP, errno);
 }
 
 int main(int argc, char **argv)

@@ -1,0 +1,940 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * BPF trampolines, as user space can use them: programs that trace programs or
+ * replace them; programs that trace kernel functions, return instead of them, or
+ * guard system calls; and programs that implement the operations of a structure.
+ * Each sees the right arguments and return values, and nothing is left of it.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/btf.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <signal.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "kselftest_harness.h"
+#include "common.h"
+
+#define BTF		"/sys/kernel/btf/vmlinux"
+#define LIMIT		300	/* seconds */
+
+/* An errno of the kernel that user space headers lack */
+#define ENOTSUPP	524
+
+#define PINNED_VALUES	16
+
+#define MOV(reg, value) \
+	{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = (reg), .imm = (value) }
+#define MOV_REG(dst, src) \
+	{ .code = BPF_ALU64 | BPF_MOV | BPF_X, .dst_reg = (dst), .src_reg = (src) }
+#define ADD_REG(dst, src) \
+	{ .code = BPF_ALU64 | BPF_ADD | BPF_X, .dst_reg = (dst), .src_reg = (src) }
+#define LOAD(dst, src, offset) \
+	{ .code = BPF_LDX | BPF_MEM | BPF_DW, .dst_reg = (dst), .src_reg = (src), .off = (offset) }
+#define STORE(dst, offset, src) \
+	{ .code = BPF_STX | BPF_MEM | BPF_DW, .dst_reg = (dst), .src_reg = (src), .off = (offset) }
+#define COUNT(dst, offset, src) \
+	{ .code = BPF_STX | BPF_ATOMIC | BPF_DW, .dst_reg = (dst), .src_reg = (src), \
+	  .off = (offset), .imm = BPF_ADD }
+#define CALL(helper) \
+	{ .code = BPF_JMP | BPF_CALL, .imm = (helper) }
+#define CALL_LOCAL(offset) \
+	{ .code = BPF_JMP | BPF_CALL, .src_reg = BPF_PSEUDO_CALL, .imm = (offset) }
+#define JNE(dst, src, offset) \
+	{ .code = BPF_JMP | BPF_JNE | BPF_X, .dst_reg = (dst), .src_reg = (src), .off = (offset) }
+#define EXIT	{ .code = BPF_JMP | BPF_EXIT }
+/* The address of the value of an array with one element, without its second half { 0 } */
+#define VALUE_OF(dst, map) \
+	{ .code = BPF_LD | BPF_DW | BPF_IMM, .dst_reg = (dst), \
+	  .src_reg = BPF_PSEUDO_MAP_VALUE, .imm = (map) }
+
+/* What a program is loaded for, if not for a type that needs nothing else */
+struct attach {
+	enum bpf_attach_type type;
+	uint32_t btf_id;
+	int prog;		/* 0: @btf_id is of the kernel */
+	int btf;		/* BTF of the program, or 0 */
+	bool sleepable;
+	struct bpf_func_info func_info[2];
+	uint32_t nr_func_info;
+};
+
+static char verifier_log[1 << 16];
+
+/* Returns a file descriptor, or a negative errno. */
+static int load(enum bpf_prog_type type, const struct bpf_insn *insns, size_t nr,
+		const struct attach *attach)
+{
+	union bpf_attr attr = {
+		.prog_type = type,
+		.insns = (uintptr_t)insns,
+		.insn_cnt = nr,
+		.license = (uintptr_t)"GPL",
+		.log_buf = (uintptr_t)verifier_log,
+		.log_size = sizeof(verifier_log),
+		.log_level = 1,
+		.expected_attach_type = attach->type,
+		.attach_btf_id = attach->btf_id,
+		.attach_prog_fd = attach->prog,
+		.prog_btf_fd = attach->btf,
+		.prog_flags = attach->sleepable ? BPF_F_SLEEPABLE : 0,
+	};
+	int fd;
+
+	if (attach->nr_func_info) {
+		attr.func_info = (uintptr_t)attach->func_info;
+		attr.func_info_cnt = attach->nr_func_info;
+		attr.func_info_rec_size = sizeof(attach->func_info[0]);
+	}
+	verifier_log[0] = 0;
+	fd = syscall(SYS_bpf, BPF_PROG_LOAD, &attr, sizeof(attr));
+
+	return fd < 0 ? -errno : fd;
+}
+
+/* The same, and show what the verifier complains about */
+static int must_load(enum bpf_prog_type type, const struct bpf_insn *insns, size_t nr,
+		     const struct attach *attach)
+{
+	int fd = load(type, insns, nr, attach);
+
+	if (fd < 0)
+		die("BPF load: %s: %s", strerror(-fd), verifier_log);
+	return fd;
+}
+
+/* Returns the file descriptor of a link, or a negative errno. */
+static int attach_with(int prog, enum bpf_attach_type type, uint64_t cookie)
+{
+	union bpf_attr attr = {
+		.link_create = {
+			.prog_fd = prog,
+			.attach_type = type,
+			.tracing.cookie = cookie,
+		},
+	};
+	int fd = syscall(SYS_bpf, BPF_LINK_CREATE, &attr, sizeof(attr));
+
+	return fd < 0 ? -errno : fd;
+}
+
+/* An array with one element of PINNED_VALUES numbers */
+static int new_values(void)
+{
+	int map = bpf_map(BPF_MAP_TYPE_ARRAY, PINNED_VALUES * sizeof(uint64_t), 1, 0);
+
+	if (map < 0)
+		die("BPF array: %s", strerror(-map));
+	return map;
+}
+
+static void read_values(int map, uint64_t *values)
+{
+	uint32_t key = 0;
+	union bpf_attr attr = {
+		.map_fd = map,
+		.key = (uintptr_t)&key,
+		.value = (uintptr_t)values,
+	};
+
+	if (syscall(SYS_bpf, BPF_MAP_LOOKUP_ELEM, &attr, sizeof(attr)))
+		die("BPF array: %s", strerror(errno));
+}
+
+static void clear_values(int map)
+{
+	const uint64_t zeroes[PINNED_VALUES] = { 0 };
+	uint32_t key = 0;
+	union bpf_attr attr = {
+		.map_fd = map,
+		.key = (uintptr_t)&key,
+		.value = (uintptr_t)zeroes,
+	};
+
+	if (syscall(SYS_bpf, BPF_MAP_UPDATE_ELEM, &attr, sizeof(attr)))
+		die("BPF array: %s", strerror(errno));
+}
+
+/*
+ * BTF of the programs that are traced: int add(int a, int b), and a main
+ * function that is not described exactly, so that its arguments are plain words.
+ */
+enum { TYPE_INT = 1, TYPE_ADD_PROTO, TYPE_ADD, TYPE_MAIN_PROTO, TYPE_MAIN };
+
+#define STRINGS	"\0int\0add\0a\0b\0main"
+
+static int load_btf(void)
+{
+	const struct {
+		struct btf_header header;
+		struct btf_type integer;
+		uint32_t integer_bits;
+		struct btf_type add_proto;
+		struct btf_param add_params[2];
+		struct btf_type add;
+		struct btf_type main_proto;
+		struct btf_param main_params[1];
+		struct btf_type main;
+		char strings[sizeof(STRINGS)];
+	} blob = {
+		.header = {
+			.magic = BTF_MAGIC,
+			.version = BTF_VERSION,
+			.hdr_len = sizeof(struct btf_header),
+			.type_len = offsetof(typeof(blob), strings) - sizeof(struct btf_header),
+			.str_off = offsetof(typeof(blob), strings) - sizeof(struct btf_header),
+			.str_len = sizeof(STRINGS),
+		},
+		.integer = { .name_off = 1, .info = BTF_KIND_INT << 24, .size = 4 },
+		.integer_bits = BTF_INT_SIGNED << 24 | 32,
+		.add_proto = { .info = BTF_KIND_FUNC_PROTO << 24 | 2, .type = TYPE_INT },
+		.add_params = { { 9, TYPE_INT }, { 11, TYPE_INT } },
+		.add = { .name_off = 5, .info = BTF_KIND_FUNC << 24 | BTF_FUNC_GLOBAL,
+			 .type = TYPE_ADD_PROTO },
+		.main_proto = { .info = BTF_KIND_FUNC_PROTO << 24 | 1, .type = TYPE_INT },
+		.main_params = { { 9, TYPE_INT } },
+		.main = { .name_off = 13, .info = BTF_KIND_FUNC << 24 | BTF_FUNC_GLOBAL,
+			  .type = TYPE_MAIN_PROTO },
+		.strings = STRINGS,
+	};
+	union bpf_attr attr = {
+		.btf = (uintptr_t)&blob,
+		.btf_size = offsetof(typeof(blob), strings) + sizeof(STRINGS),
+	};
+	int fd = syscall(SYS_bpf, BPF_BTF_LOAD, &attr, sizeof(attr));
+
+	if (fd < 0)
+		die("BTF: %s", strerror(errno));
+	return fd;
+}
+
+/* After each case, nothing is left of its programs and trampolines. */
+FIXTURE(programs) {
+	struct stats before;
+	int btf, target, values;
+};
+
+FIXTURE_SETUP(programs)
+{
+	/* Returns add(50, -8) */
+	const struct bpf_insn insns[] = {
+		MOV(BPF_REG_1, 50),
+		MOV(BPF_REG_2, -8),
+		CALL_LOCAL(1),
+		EXIT,
+		MOV_REG(BPF_REG_0, BPF_REG_1),
+		ADD_REG(BPF_REG_0, BPF_REG_2),
+		EXIT,
+	};
+	struct attach attach = {
+		.func_info = { { 0, TYPE_MAIN }, { 4, TYPE_ADD } },
+		.nr_func_info = 2,
+	};
+
+	self->before = stats_at_rest("bpf");
+	self->values = new_values();
+	self->btf = load_btf();
+	attach.btf = self->btf;
+	self->target = must_load(BPF_PROG_TYPE_SOCKET_FILTER, insns, ARRAY_SIZE(insns), &attach);
+	ASSERT_EQ(42U, bpf_run(self->target));
+}
+
+FIXTURE_TEARDOWN(programs)
+{
+	EXPECT_EQ(42U, bpf_run(self->target));
+	close(self->target);
+	close(self->btf);
+	close(self->values);
+	EXPECT_TRUE(stats_settle("bpf", &self->before));
+}
+
+/* Load a program that keeps @nr words of its context and a count behind them */
+static int load_tracer(enum bpf_prog_type type, const struct attach *attach, int values, size_t nr,
+		       int32_t ret)
+{
+	struct bpf_insn insns[PINNED_VALUES * 2 + 6] = { VALUE_OF(BPF_REG_6, values), { 0 } };
+	const struct bpf_insn end[] = {
+		MOV(BPF_REG_2, 1),
+		COUNT(BPF_REG_6, 8 * nr, BPF_REG_2),
+		MOV(BPF_REG_0, ret),
+		EXIT,
+	};
+	size_t used = 2, i;
+
+	for (i = 0; i < nr; i++) {
+		insns[used++] = (struct bpf_insn)LOAD(BPF_REG_2, BPF_REG_1, 8 * i);
+		insns[used++] = (struct bpf_insn)STORE(BPF_REG_6, 8 * i, BPF_REG_2);
+	}
+	memcpy(insns + used, end, sizeof(end));
+
+	return must_load(type, insns, used + ARRAY_SIZE(end), attach);
+}
+
+static int trace_target(int target, enum bpf_attach_type type, uint32_t btf_id, int values,
+			size_t nr)
+{
+	const struct attach attach = { .type = type, .btf_id = btf_id, .prog = target };
+
+	return load_tracer(BPF_PROG_TYPE_TRACING, &attach, values, nr, 0);
+}
+
+/* Whether the kernel has a symbol for the trampoline of a function of a program */
+static bool has_trampoline(int target, uint32_t btf_id)
+{
+	struct bpf_prog_info info = { 0 };
+	union bpf_attr attr = {
+		.info.bpf_fd = target,
+		.info.info_len = sizeof(info),
+		.info.info = (uintptr_t)&info,
+	};
+	char name[64];
+
+	if (syscall(SYS_bpf, BPF_OBJ_GET_INFO_BY_FD, &attr, sizeof(attr)))
+		die("BPF info: %s", strerror(errno));
+	snprintf(name, sizeof(name), "bpf_trampoline_%llu",
+		 (unsigned long long)info.id << 32 | btf_id);
+
+	return symbol_address(name);
+}
+
+TEST_F_TIMEOUT(programs, are_traced_when_they_begin, LIMIT)
+{
+	int tracer = trace_target(self->target, BPF_TRACE_FENTRY, TYPE_ADD, self->values, 2);
+	uint64_t values[PINNED_VALUES];
+	int link, i;
+
+	for (i = 1; i <= 3; i++) {
+		link = attach_with(tracer, BPF_TRACE_FENTRY, 0);
+		ASSERT_LE(0, link);
+		EXPECT_EQ(42U, bpf_run(self->target));
+		read_values(self->values, values);
+		EXPECT_EQ(50, (int)values[0]);
+		EXPECT_EQ(-8, (int)values[1]);
+		EXPECT_EQ(i, (int)values[2]);
+		EXPECT_TRUE(has_trampoline(self->target, TYPE_ADD));
+		close(link);
+		EXPECT_EQ(42U, bpf_run(self->target));
+	}
+	read_values(self->values, values);
+	EXPECT_EQ(3, (int)values[2]);
+	close(tracer);
+}
+
+TEST_F_TIMEOUT(programs, are_traced_when_they_return, LIMIT)
+{
+	int tracer = trace_target(self->target, BPF_TRACE_FEXIT, TYPE_ADD, self->values, 3);
+	int link = attach_with(tracer, BPF_TRACE_FEXIT, 0);
+	uint64_t values[PINNED_VALUES];
+
+	ASSERT_LE(0, link);
+	EXPECT_EQ(42U, bpf_run(self->target));
+	read_values(self->values, values);
+	EXPECT_EQ(50, (int)values[0]);
+	EXPECT_EQ(-8, (int)values[1]);
+	EXPECT_EQ(42, (int)values[2]);
+	EXPECT_EQ(1, (int)values[3]);
+	close(link);
+	close(tracer);
+}
+
+/* The main function, which the kernel calls, and one that it calls; both ends of both */
+TEST_F_TIMEOUT(programs, are_traced_in_all_ways_at_once, LIMIT)
+{
+	static const struct {
+		enum bpf_attach_type type;
+		uint32_t btf_id;
+		size_t nr;
+	} ways[] = {
+		{ BPF_TRACE_FENTRY, TYPE_MAIN, 5 },
+		{ BPF_TRACE_FEXIT, TYPE_MAIN, 6 },
+		{ BPF_TRACE_FENTRY, TYPE_ADD, 2 },
+		{ BPF_TRACE_FEXIT, TYPE_ADD, 3 },
+	};
+	int tracers[ARRAY_SIZE(ways)], links[ARRAY_SIZE(ways)], maps[ARRAY_SIZE(ways)];
+	uint64_t values[PINNED_VALUES];
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(ways); i++) {
+		maps[i] = new_values();
+		tracers[i] = trace_target(self->target, ways[i].type, ways[i].btf_id, maps[i],
+					  ways[i].nr);
+		links[i] = attach_with(tracers[i], ways[i].type, 0);
+		ASSERT_LE(0, links[i]);
+	}
+	EXPECT_EQ(42U, bpf_run(self->target));
+	for (i = 0; i < ARRAY_SIZE(ways); i++) {
+		read_values(maps[i], values);
+		EXPECT_EQ(1, (int)values[ways[i].nr]);
+		if (ways[i].type == BPF_TRACE_FEXIT)
+			EXPECT_EQ(42, (int)values[ways[i].nr - 1]);
+		close(links[i]);
+		close(tracers[i]);
+		close(maps[i]);
+	}
+}
+
+/* bpf_get_attach_cookie(), bpf_get_func_ip(), bpf_get_func_arg(), ..._ret() and ..._arg_cnt() */
+TEST_F_TIMEOUT(programs, say_by_whom_they_are_traced, LIMIT)
+{
+	const struct attach attach = {
+		.type = BPF_TRACE_FEXIT, .btf_id = TYPE_ADD, .prog = self->target,
+	};
+	const struct bpf_insn insns[] = {
+		VALUE_OF(BPF_REG_7, self->values),
+		{ 0 },
+		MOV_REG(BPF_REG_6, BPF_REG_1),
+		CALL(BPF_FUNC_get_attach_cookie),
+		STORE(BPF_REG_7, 0, BPF_REG_0),
+		MOV_REG(BPF_REG_1, BPF_REG_6),
+		CALL(BPF_FUNC_get_func_ip),
+		STORE(BPF_REG_7, 8, BPF_REG_0),
+		MOV_REG(BPF_REG_1, BPF_REG_6),
+		CALL(BPF_FUNC_get_func_arg_cnt),
+		STORE(BPF_REG_7, 16, BPF_REG_0),
+		MOV_REG(BPF_REG_1, BPF_REG_6),
+		MOV(BPF_REG_2, 1),
+		MOV_REG(BPF_REG_3, BPF_REG_10),
+		{ .code = BPF_ALU64 | BPF_ADD | BPF_K, .dst_reg = BPF_REG_3, .imm = -8 },
+		MOV(BPF_REG_0, 0),
+		STORE(BPF_REG_10, -8, BPF_REG_0),
+		CALL(BPF_FUNC_get_func_arg),
+		LOAD(BPF_REG_1, BPF_REG_10, -8),
+		STORE(BPF_REG_7, 24, BPF_REG_1),
+		MOV_REG(BPF_REG_1, BPF_REG_6),
+		MOV_REG(BPF_REG_2, BPF_REG_10),
+		{ .code = BPF_ALU64 | BPF_ADD | BPF_K, .dst_reg = BPF_REG_2, .imm = -8 },
+		CALL(BPF_FUNC_get_func_ret),
+		LOAD(BPF_REG_1, BPF_REG_10, -8),
+		STORE(BPF_REG_7, 32, BPF_REG_1),
+		MOV(BPF_REG_0, 0),
+		EXIT,
+	};
+	const uint64_t cookie = 0xfedcba9876543210;
+	int tracer = must_load(BPF_PROG_TYPE_TRACING, insns, ARRAY_SIZE(insns), &attach);
+	int link = attach_with(tracer, BPF_TRACE_FEXIT, cookie);
+	uint64_t values[PINNED_VALUES];
+
+	ASSERT_LE(0, link);
+	EXPECT_EQ(42U, bpf_run(self->target));
+	read_values(self->values, values);
+	EXPECT_EQ(cookie, values[0]);
+	EXPECT_NE(0UL, values[1]);
+	EXPECT_EQ(2UL, values[2]);
+	EXPECT_EQ(-8, (int)values[3]);
+	EXPECT_EQ(42, (int)values[4]);
+	close(link);
+	close(tracer);
+}
+
+TEST_F_TIMEOUT(programs, are_replaced, LIMIT)
+{
+	/* Returns a - 2 * b */
+	const struct bpf_insn insns[] = {
+		MOV_REG(BPF_REG_0, BPF_REG_1),
+		{ .code = BPF_ALU64 | BPF_SUB | BPF_X, .dst_reg = BPF_REG_0, .src_reg = BPF_REG_2 },
+		{ .code = BPF_ALU64 | BPF_SUB | BPF_X, .dst_reg = BPF_REG_0, .src_reg = BPF_REG_2 },
+		EXIT,
+	};
+	const struct attach attach = {
+		.btf_id = TYPE_ADD, .prog = self->target, .btf = self->btf,
+		.func_info = { { 0, TYPE_ADD } }, .nr_func_info = 1,
+	};
+	int other = must_load(BPF_PROG_TYPE_EXT, insns, ARRAY_SIZE(insns), &attach);
+	int tracer = trace_target(self->target, BPF_TRACE_FENTRY, TYPE_ADD, self->values, 2);
+	int link = attach_with(other, 0, 0);
+
+	ASSERT_LE(0, link);
+	EXPECT_EQ(66U, bpf_run(self->target));
+	/* Who has been replaced is not traced */
+	EXPECT_EQ(-EBUSY, attach_with(tracer, BPF_TRACE_FENTRY, 0));
+	close(link);
+	EXPECT_EQ(42U, bpf_run(self->target));
+	close(other);
+	close(tracer);
+}
+
+/* A program runs on all harts while another process attaches to it and detaches. */
+TEST_F_TIMEOUT(programs, run_meanwhile, LIMIT)
+{
+	int tracer = trace_target(self->target, BPF_TRACE_FEXIT, TYPE_ADD, self->values, 3);
+	long harts = sysconf(_SC_NPROCESSORS_ONLN), i;
+	uint64_t values[PINNED_VALUES];
+	pid_t children[64];
+
+	harts = harts < 64 ? harts : 64;
+	for (i = 0; i < harts; i++) {
+		children[i] = fork();
+		ASSERT_LE(0, children[i]);
+		if (!children[i])
+			for (;;)
+				if (bpf_run(self->target) != 42)
+					_exit(1);
+	}
+	for (i = 0; i < 100; i++) {
+		int link = attach_with(tracer, BPF_TRACE_FEXIT, 0);
+
+		EXPECT_LE(0, link);
+		EXPECT_EQ(42U, bpf_run(self->target));
+		close(link);
+	}
+	read_values(self->values, values);
+	EXPECT_LE(100UL, values[3]);
+	EXPECT_EQ(42, (int)values[2]);
+	for (i = 0; i < harts; i++) {
+		int status;
+
+		kill(children[i], SIGKILL);
+		waitpid(children[i], &status, 0);
+		EXPECT_TRUE(WIFSIGNALED(status));
+	}
+	close(tracer);
+}
+
+/* The kernel's BTF */
+static char *kernel_btf;
+static size_t kernel_btf_size;
+
+/* The number of bytes that follow a type in BTF, by the kind of type */
+static size_t btf_more(const struct btf_type *type)
+{
+	const size_t nr = BTF_INFO_VLEN(type->info);
+
+	switch (BTF_INFO_KIND(type->info)) {
+	case BTF_KIND_INT:
+	case BTF_KIND_VAR:
+	case BTF_KIND_DECL_TAG:
+		return sizeof(uint32_t);
+	case BTF_KIND_ARRAY:
+		return sizeof(struct btf_array);
+	case BTF_KIND_STRUCT:
+	case BTF_KIND_UNION:
+		return nr * sizeof(struct btf_member);
+	case BTF_KIND_ENUM:
+		return nr * sizeof(struct btf_enum);
+	case BTF_KIND_ENUM64:
+		return nr * sizeof(struct btf_enum64);
+	case BTF_KIND_FUNC_PROTO:
+		return nr * sizeof(struct btf_param);
+	case BTF_KIND_DATASEC:
+		return nr * sizeof(struct btf_var_secinfo);
+	default:
+		return 0;
+	}
+}
+
+static const char *btf_name(uint32_t offset)
+{
+	const struct btf_header *header = (const void *)kernel_btf;
+
+	return kernel_btf + header->hdr_len + header->str_off + offset;
+}
+
+/* The number of a type of the kernel; ends the program if there is none */
+static uint32_t btf_find(unsigned int kind, const char *name, const struct btf_type **found)
+{
+	const struct btf_header *header;
+	const struct btf_type *type;
+	uint32_t id = 1;
+	const char *types;
+	size_t at;
+
+	if (!kernel_btf)
+		kernel_btf = read_bytes(BTF, &kernel_btf_size);
+	header = (const void *)kernel_btf;
+	types = kernel_btf + header->hdr_len + header->type_off;
+	for (at = 0; at < header->type_len; id++) {
+		type = (const void *)(types + at);
+		at += sizeof(*type) + btf_more(type);
+		if (BTF_INFO_KIND(type->info) == kind && !strcmp(btf_name(type->name_off), name)) {
+			if (found)
+				*found = type;
+			return id;
+		}
+	}
+	die("the kernel's BTF has no %s", name);
+}
+
+/* The index and the offset of a member of a structure of the kernel */
+static uint32_t btf_member(const char *structure, const char *name, size_t *offset)
+{
+	const struct btf_member *members;
+	const struct btf_type *type;
+	uint32_t i;
+
+	btf_find(BTF_KIND_STRUCT, structure, &type);
+	members = (const void *)(type + 1);
+	for (i = 0; i < BTF_INFO_VLEN(type->info); i++) {
+		if (!strcmp(btf_name(members[i].name_off), name)) {
+			if (offset)
+				*offset = members[i].offset / 8;
+			return i;
+		}
+	}
+	die("struct %s has no member %s", structure, name);
+}
+
+FIXTURE(kernel) {
+	struct stats before;
+	int values;
+};
+
+FIXTURE_SETUP(kernel)
+{
+	self->before = stats_at_rest("bpf");
+	self->values = new_values();
+}
+
+FIXTURE_TEARDOWN(kernel)
+{
+	close(self->values);
+	EXPECT_TRUE(stats_settle("bpf", &self->before));
+}
+
+/* A kernel without direct calls of ftrace refuses to trace its functions. */
+static bool not_traced(int link)
+{
+	return link == -ENOTSUPP || link == -EINVAL;
+}
+
+static int load_kernel_tracer(enum bpf_prog_type prog, enum bpf_attach_type type,
+			      const char *function, int values, size_t nr, int32_t ret,
+			      bool sleepable)
+{
+	const struct attach attach = {
+		.type = type,
+		.btf_id = btf_find(BTF_KIND_FUNC, function, NULL),
+		.sleepable = sleepable,
+	};
+
+	return load_tracer(prog, &attach, values, nr, ret);
+}
+
+/* Runs functions of the kernel that are there to be traced */
+static int run_traced(int prog, uint32_t *retval)
+{
+	union bpf_attr attr = { .test.prog_fd = prog };
+	int err = syscall(SYS_bpf, BPF_PROG_TEST_RUN, &attr, sizeof(attr)) ? errno : 0;
+
+	*retval = attr.test.retval;
+	return err;
+}
+
+TEST_F_TIMEOUT(kernel, functions_are_traced, LIMIT)
+{
+	uint64_t values[PINNED_VALUES];
+	uint32_t retval;
+	int entry, exit, links[2];
+
+	if (access(BTF, R_OK))
+		SKIP(return, "there is no BTF");
+	entry = load_kernel_tracer(BPF_PROG_TYPE_TRACING, BPF_TRACE_FENTRY, "bpf_fentry_test6",
+				   self->values, 6, 0, false);
+	links[0] = attach_with(entry, BPF_TRACE_FENTRY, 0);
+	if (not_traced(links[0])) {
+		close(entry);
+		SKIP(return, "the kernel does not trace its functions: %s", strerror(-links[0]));
+	}
+	ASSERT_LE(0, links[0]);
+	ASSERT_EQ(0, run_traced(entry, &retval));
+	read_values(self->values, values);
+	EXPECT_EQ(16UL, values[0]);
+	EXPECT_EQ(17UL, values[1]);
+	EXPECT_EQ(18UL, values[2]);
+	EXPECT_EQ(19UL, values[3]);
+	EXPECT_EQ(20UL, values[4]);
+	EXPECT_EQ(21UL, values[5]);
+	EXPECT_EQ(1UL, values[6]);
+
+	clear_values(self->values);
+	exit = load_kernel_tracer(BPF_PROG_TYPE_TRACING, BPF_TRACE_FEXIT, "bpf_fentry_test6",
+				  self->values, 7, 0, false);
+	links[1] = attach_with(exit, BPF_TRACE_FEXIT, 0);
+	ASSERT_LE(0, links[1]);
+	/* The one at the entry is in the array before */
+	close(links[0]);
+	ASSERT_EQ(0, run_traced(exit, &retval));
+	read_values(self->values, values);
+	EXPECT_EQ(16UL, values[0]);
+	EXPECT_EQ(111, (int)values[6]);
+	EXPECT_EQ(1UL, values[7]);
+	close(links[1]);
+	close(entry);
+	close(exit);
+}
+
+TEST_F_TIMEOUT(kernel, functions_are_not_called, LIMIT)
+{
+	uint32_t retval;
+	int prog, link;
+
+	if (access(BTF, R_OK))
+		SKIP(return, "there is no BTF");
+	prog = load_kernel_tracer(BPF_PROG_TYPE_TRACING, BPF_MODIFY_RETURN,
+				  "bpf_modify_return_test", self->values, 2, -EINVAL, false);
+	ASSERT_EQ(0, run_traced(prog, &retval));
+	EXPECT_EQ(0x10000U | 4, retval);
+	link = attach_with(prog, BPF_MODIFY_RETURN, 0);
+	if (not_traced(link)) {
+		close(prog);
+		SKIP(return, "the kernel does not trace its functions: %s", strerror(-link));
+	}
+	ASSERT_LE(0, link);
+	ASSERT_EQ(0, run_traced(prog, &retval));
+	EXPECT_EQ((uint16_t)-EINVAL, retval);
+	close(link);
+	close(prog);
+}
+
+/* A program that denies this process to open files, sleepable or not */
+static void deny_open(struct __test_metadata *_metadata, int values, bool sleepable)
+{
+	const struct bpf_insn insns[] = {
+		CALL(BPF_FUNC_get_current_pid_tgid),
+		{ .code = BPF_ALU64 | BPF_RSH | BPF_K, .dst_reg = BPF_REG_0, .imm = 32 },
+		MOV(BPF_REG_1, getpid()),
+		JNE(BPF_REG_0, BPF_REG_1, 6),
+		VALUE_OF(BPF_REG_6, values),
+		{ 0 },
+		MOV(BPF_REG_2, 1),
+		COUNT(BPF_REG_6, 0, BPF_REG_2),
+		MOV(BPF_REG_0, -EPERM),
+		EXIT,
+		MOV(BPF_REG_0, 0),
+		EXIT,
+	};
+	const struct attach attach = {
+		.type = BPF_LSM_MAC,
+		.btf_id = btf_find(BTF_KIND_FUNC, "bpf_lsm_file_open", NULL),
+		.sleepable = sleepable,
+	};
+	uint64_t counted[PINNED_VALUES];
+	int prog, link, fd, err;
+
+	prog = must_load(BPF_PROG_TYPE_LSM, insns, ARRAY_SIZE(insns), &attach);
+	link = attach_with(prog, BPF_LSM_MAC, 0);
+	if (not_traced(link)) {
+		close(prog);
+		SKIP(return, "the kernel does not trace its functions: %s", strerror(-link));
+	}
+	ASSERT_LE(0, link);
+	fd = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
+	err = errno;
+	close(link);
+	EXPECT_EQ(-1, fd);
+	EXPECT_EQ(EPERM, err);
+	read_values(values, counted);
+	EXPECT_EQ(1UL, counted[0]);
+	fd = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
+	EXPECT_LE(0, fd);
+	close(fd);
+	close(prog);
+}
+
+TEST_F_TIMEOUT(kernel, files_are_guarded, LIMIT)
+{
+	if (access(BTF, R_OK))
+		SKIP(return, "there is no BTF");
+	deny_open(_metadata, self->values, false);
+}
+
+TEST_F_TIMEOUT(kernel, files_are_guarded_by_programs_that_sleep, LIMIT)
+{
+	if (access(BTF, R_OK))
+		SKIP(return, "there is no BTF");
+	deny_open(_metadata, self->values, true);
+}
+
+/* A structure of operations that only tests call */
+TEST_F_TIMEOUT(kernel, operations_are_called, LIMIT)
+{
+	const struct bpf_insn insns[] = {
+		LOAD(BPF_REG_0, BPF_REG_1, 8),
+		LOAD(BPF_REG_2, BPF_REG_1, 16),
+		ADD_REG(BPF_REG_0, BPF_REG_2),
+		LOAD(BPF_REG_2, BPF_REG_1, 24),
+		ADD_REG(BPF_REG_0, BPF_REG_2),
+		LOAD(BPF_REG_2, BPF_REG_1, 32),
+		ADD_REG(BPF_REG_0, BPF_REG_2),
+		EXIT,
+	};
+	uint64_t args[5] = { 0, -7000, 0x1234, 'd', 1000 };
+	union bpf_attr attr = {
+		.test.ctx_in = (uintptr_t)args,
+		.test.ctx_size_in = sizeof(args),
+	};
+	struct attach attach = { 0 };
+
+	if (access(BTF, R_OK))
+		SKIP(return, "there is no BTF");
+	attach.btf_id = btf_find(BTF_KIND_STRUCT, "bpf_dummy_ops", NULL);
+	attach.type = btf_member("bpf_dummy_ops", "test_2", NULL);
+	attr.test.prog_fd = must_load(BPF_PROG_TYPE_STRUCT_OPS, insns, ARRAY_SIZE(insns), &attach);
+	ASSERT_EQ(0, syscall(SYS_bpf, BPF_PROG_TEST_RUN, &attr, sizeof(attr)));
+	EXPECT_EQ(-7000 + 0x1234 + 'd' + 1000, (int)attr.test.retval);
+	close(attr.test.prog_fd);
+}
+
+#define CONGESTION	"bpf_test_cc"
+
+static int load_operation(const char *name, int values, int count_at, int32_t ret)
+{
+	const struct bpf_insn insns[] = {
+		VALUE_OF(BPF_REG_6, values),
+		{ 0 },
+		MOV(BPF_REG_2, 1),
+		COUNT(BPF_REG_6, count_at, BPF_REG_2),
+		MOV(BPF_REG_0, ret),
+		EXIT,
+	};
+	const struct attach attach = {
+		.btf_id = btf_find(BTF_KIND_STRUCT, "tcp_congestion_ops", NULL),
+		.type = btf_member("tcp_congestion_ops", name, NULL),
+	};
+
+	return must_load(BPF_PROG_TYPE_STRUCT_OPS, insns, ARRAY_SIZE(insns), &attach);
+}
+
+static void loopback_up(void)
+{
+	struct ifreq request = { .ifr_name = "lo" };
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	if (fd < 0 || ioctl(fd, SIOCGIFFLAGS, &request))
+		die("lo: %s", strerror(errno));
+	request.ifr_flags |= IFF_UP;
+	if (ioctl(fd, SIOCSIFFLAGS, &request))
+		die("lo: %s", strerror(errno));
+	close(fd);
+}
+
+/* Sends @size bytes to this process over TCP. Returns 0 or an errno. */
+static int send_bytes(size_t size)
+{
+	struct sockaddr_in address = { .sin_family = AF_INET,
+				       .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	int server = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	socklen_t length = sizeof(address);
+	static char buffer[1 << 16];
+	size_t received = 0;
+	int peer, err = 0;
+	pid_t child;
+
+	if (bind(server, (void *)&address, sizeof(address)) || listen(server, 1) ||
+	    getsockname(server, (void *)&address, &length))
+		die("TCP: %s", strerror(errno));
+	if (setsockopt(client, IPPROTO_TCP, TCP_CONGESTION, CONGESTION, strlen(CONGESTION)))
+		err = errno;
+	else if (connect(client, (void *)&address, sizeof(address)))
+		err = errno;
+	if (err)
+		goto out;
+
+	peer = accept(server, NULL, NULL);
+	child = fork();
+	if (!child) {
+		size_t sent = 0;
+
+		close(peer);
+		while (sent < size) {
+			ssize_t more = write(client, buffer, sizeof(buffer));
+
+			if (more <= 0)
+				_exit(1);
+			sent += more;
+		}
+		_exit(0);
+	}
+	close(client);
+	client = -1;
+	for (;;) {
+		ssize_t more = read(peer, buffer, sizeof(buffer));
+
+		if (more <= 0)
+			break;
+		received += more;
+	}
+	waitpid(child, NULL, 0);
+	close(peer);
+	if (received < size)
+		err = EPIPE;
+out:
+	close(client);
+	close(server);
+	return err;
+}
+
+TEST_F_TIMEOUT(kernel, tcp_has_congestion_control_in_bpf, LIMIT)
+{
+	static const char * const names[] = { "ssthresh", "cong_avoid", "undo_cwnd", "init" };
+	int progs[ARRAY_SIZE(names)], map;
+	uint64_t counted[PINNED_VALUES];
+	const struct btf_type *type;
+	union bpf_attr attr = {
+		.map_type = BPF_MAP_TYPE_STRUCT_OPS,
+		.key_size = sizeof(uint32_t),
+		.max_entries = 1,
+	};
+	size_t data, offset, i;
+	uint32_t key = 0;
+	char *value;
+
+	if (access(BTF, R_OK))
+		SKIP(return, "there is no BTF");
+	loopback_up();
+	attr.btf_vmlinux_value_type_id = btf_find(BTF_KIND_STRUCT,
+						  "bpf_struct_ops_tcp_congestion_ops", &type);
+	attr.value_size = type->size;
+	value = calloc(1, type->size);
+	ASSERT_NE(NULL, value);
+	map = syscall(SYS_bpf, BPF_MAP_CREATE, &attr, sizeof(attr));
+	ASSERT_LE(0, map);
+
+	btf_member("bpf_struct_ops_tcp_congestion_ops", "data", &data);
+	for (i = 0; i < ARRAY_SIZE(names); i++) {
+		uint64_t prog;
+
+		progs[i] = load_operation(names[i], self->values, 8 * i, 2);
+		prog = progs[i];
+		btf_member("tcp_congestion_ops", names[i], &offset);
+		memcpy(value + data + offset, &prog, sizeof(prog));
+	}
+	btf_member("tcp_congestion_ops", "name", &offset);
+	strcpy(value + data + offset, CONGESTION);
+	attr = (union bpf_attr){
+		.map_fd = map,
+		.key = (uintptr_t)&key,
+		.value = (uintptr_t)value,
+	};
+	ASSERT_EQ(0, syscall(SYS_bpf, BPF_MAP_UPDATE_ELEM, &attr, sizeof(attr)));
+	EXPECT_NE(0UL, symbol_address("bpf_struct_ops_tcp_congestion_ops"));
+
+	EXPECT_EQ(0, send_bytes(4 << 20));
+	read_values(self->values, counted);
+	EXPECT_LE(1UL, counted[1]);
+	EXPECT_EQ(1UL, counted[3]);
+
+	attr = (union bpf_attr){ .map_fd = map, .key = (uintptr_t)&key };
+	EXPECT_EQ(0, syscall(SYS_bpf, BPF_MAP_DELETE_ELEM, &attr, sizeof(attr)));
+	EXPECT_EQ(ENOENT, send_bytes(1));
+	close(map);
+	for (i = 0; i < ARRAY_SIZE(names); i++)
+		close(progs[i]);
+	free(value);
+}
+
+int main(int argc, char **argv)
+{
+	prepare();
+	need(STATS);
+	return test_harness_run(argc, argv);
+}
