@@ -57,7 +57,7 @@ def test_tracer(report, start, tracer, rox):
 
 @pytest.mark.parametrize("config", [pytest.param(KERNEL, marks=distro_only), "preempt"])
 def test_tracers(report, start, config):
-    boot = start(f"4 harts, tracers come and go, {config}", f"tracing-tracers-{config}", config=config,
+    boot = start(f"4 harts, tracers come and go, {config}", f"tracing-tracers-{config}", config=config, mmu="sv57",
                  append="kunit.enable=1")
     boot.kunit("riscv_ftrace")
     if config == "preempt":

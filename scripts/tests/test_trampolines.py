@@ -21,7 +21,7 @@ LIMIT = 300
 @pytest.fixture(scope="module", params=[1, 0])
 def boot(request):
     return boot_guest(request, f"4 harts, BPF trampolines, execmem.rox={request.param}",
-                      f"trampolines-{request.param}", append=f"kunit.enable=1 execmem.rox={request.param}")
+                      f"trampolines-{request.param}", mmu="sv57", append=f"kunit.enable=1 execmem.rox={request.param}")
 
 
 def test_kunit(boot):

@@ -204,45 +204,6 @@ static int verify_site(const struct ftrace_site *site, bool on, u32 *slot)
 	return now.call == call_insn(site, on) ? 0 : -EINVAL;
 }
 
-/*
- * Write to the sites of all records that are to change. With @again, write the
- * same a second time, and update the records.
- *
- * Return: the number of sites, or an error.
- */
-static int write_sites(int enable, bool again)
-{
-	struct ftrace_rec_iter *iter;
-	int nr = 0, ret;
-
-	for_ftrace_rec_iter(iter) {
-		struct dyn_ftrace *rec = ftrace_rec_iter_record(iter);
-		struct ftrace_site *site = rec_site(rec);
-		int what = ftrace_test_record(rec, enable);
-		unsigned long addr = 0;
-		bool on = what != FTRACE_UPDATE_MAKE_CALL;
-		u32 slot;
-
-		cond_resched();
-		if (what == FTRACE_UPDATE_IGNORE)
-			continue;
-		if (what != FTRACE_UPDATE_MAKE_NOP)
-			addr = ftrace_get_addr_new(rec);
-
-		ret = verify_site(site, again ? addr : on, &slot) ?:
-		      batch_site(site, slot, addr);
-		if (ret) {
-			ftrace_bug(ret, rec);
-			return ret;
-		}
-		if (again)
-			ftrace_update_record(rec, enable);
-		nr++;
-	}
-
-	return batch_flush() ?: nr;
-}
-
 /**
  * ftrace_replace_code - switch all sites whose tracing is to change
  * @enable: zero to switch all off
@@ -251,13 +212,39 @@ static int write_sites(int enable, bool again)
  */
 void ftrace_replace_code(int enable)
 {
-	if (!write_sites(enable, false))
+	struct ftrace_rec_iter *iter;
+	bool written = false;
+	int ret;
+
+	for_ftrace_rec_iter(iter) {
+		struct dyn_ftrace *rec = ftrace_rec_iter_record(iter);
+		struct ftrace_site *site = rec_site(rec);
+		int what = ftrace_test_record(rec, enable);
+		unsigned long addr = 0;
+		u32 slot;
+
+		cond_resched();
+		if (what == FTRACE_UPDATE_IGNORE)
+			continue;
+		if (what != FTRACE_UPDATE_MAKE_NOP)
+			addr = ftrace_get_addr_new(rec);
+
+		ret = verify_site(site, what != FTRACE_UPDATE_MAKE_CALL, &slot) ?:
+		      batch_site(site, slot, addr);
+		if (ret) {
+			ftrace_bug(ret, rec);
+			break;
+		}
+		ftrace_update_record(rec, enable);
+		written = true;
+	}
+	if (!written)
 		return;
 
+	ret = batch_flush();
+	if (ret)
+		ftrace_bug(ret, NULL);
 	flush_icache_all();
-
-	/* For QEMU: see patch_text_nosync(). */
-	write_sites(enable, true);
 }
 
 /* Switch one site, of a module that nobody executes yet. */
