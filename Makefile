@@ -11,7 +11,7 @@ ifeq ($(filter rv64 distro,$(KERNEL)),)
 $(error KERNEL=$(KERNEL): give KERNEL=distro or KERNEL=rv64)
 endif
 # All configurations that `make test` boots.
-CONFIGS := $(sort rv64 $(KERNEL)) preempt debug nomodules rv32
+CONFIGS := $(sort rv64 $(KERNEL)) preempt debug nomodules relocatable rv32
 # The configurations that `make bench` compares.
 BENCH_CONFIGS := base rv64 $(if $(QUICK),,nohotplug linux-6.12)
 # The configurations that `make check-arch` boots.
@@ -57,7 +57,7 @@ help:
 	@echo '  make clean       remove what was built, but not build/linux, fetched parts and the corpus of fuzz'
 	@echo
 	@echo 'To test it (each file of scripts/tests says what it covers):'
-	@echo '  make test        build and boot all kernels, run all tests                     75 min'
+	@echo '  make test        build and boot all kernels, run all tests                     90 min'
 	@echo '  make test-all    the same, and tests that take too long for make test'
 	@echo '  make soak        load and unload at random on two kernels, then add and remove memory; 70 min'
 	@echo '  make fuzz        libFuzzer against the records of executable memory            5 min'

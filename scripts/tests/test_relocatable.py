@@ -1,0 +1,239 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The kernel at other addresses than the one that it is linked at: configuration relocatable.
+
+It is booted at the lowest, at the highest and at a random virtual address, in each paging mode. Modules,
+kprobes, BPF programs and hot-added memory work there. The seeds of the device tree and the command line
+choose the address. The same image boots from other physical addresses. The build refuses relocations that
+the kernel cannot apply."""
+
+import re
+import subprocess
+import time
+
+import pytest
+
+from guest.machine import CROSS, machine_of
+from guest.vm import MODES, PATIENCE, QEMU_MODES, RV64_CPU, ROMS
+from lib import BUILD, LINUX
+
+CONFIG = "relocatable"
+OUT = BUILD / "out" / CONFIG
+MACHINE = machine_of(CONFIG)
+IMAGE = OUT / MACHINE.image
+WORK = BUILD / "guest/relocatable"
+
+LINK = 0xffffffff80000000
+MIB, GIB = 1 << 20, 1 << 30
+# What is above the direct map
+SPACE = {"sv39": 32 * GIB, "sv48": 33 * 512 * GIB, "sv57": 1 << 53}
+LOWEST, RANDOM, HIGHEST = "0", "123456789abcdef0", "ffffffffffffffff"
+SHORT = ("sv57", RANDOM), ("sv48", LOWEST), ("sv39", HIGHEST)
+LIMIT = 60          # seconds to boot until the kernel finds no root file system
+
+
+def symbols():
+    """Returns the addresses of some symbols where the kernel is linked."""
+    lines = (OUT / "System.map").read_text().splitlines()
+    return {name: int(address, 16) for address, _, name in map(str.split, lines)
+            if name in ("_start", "_text", "_end")}
+
+
+def position(mode, seed):
+    """Returns the address that a seed stands for."""
+    image = -(-(symbols()["_end"] - LINK) // (2 * MIB)) * 2 * MIB
+    space = SPACE[mode]
+    area = min(space, 512 * GIB)
+    slots, places = area // GIB - 2, (GIB - image) // (2 * MIB)
+    slot, place = divmod(seed * (space // area * slots * places) >> 64, places)
+    return 2 ** 64 - space + slot // slots * area + (2 + slot % slots) * GIB + place * 2 * MIB
+
+
+def early_boot(name, append="", options=(), image=IMAGE, mode="sv57", tree=None):
+    """Boots without a root file system until the kernel panics, and returns the console."""
+    command = [str(QEMU_MODES), "-machine", "virt", "-cpu", RV64_CPU + MODES[mode], "-L", str(ROMS), "-m", "512M",
+               "-smp", "2", "-nodefaults", "-display", "none", "-serial", "stdio", "-no-reboot",
+               "-bios", str(MACHINE.firmware), "-kernel", str(image), *options,
+               *(["-dtb", str(tree)] if tree else []), "-append", f"console={MACHINE.console} panic=-1 {append}"]
+    try:
+        said = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                              timeout=LIMIT * PATIENCE).stdout
+    except subprocess.TimeoutExpired as error:
+        said = error.stdout or b""
+    text = said.decode(errors="replace")
+    (BUILD / "log").mkdir(exist_ok=True)
+    (BUILD / f"log/relocatable-{name}.log").write_text(f"# {' '.join(command)}\n{text}")
+    return text
+
+
+def offset_of(text):
+    """Returns the offset that the message of a panic names, or None if the kernel did not get there."""
+    found = re.search(r"kernel offset: (0x[0-9a-f]+) from (0x[0-9a-f]+)", text)
+    return int(found[1], 16) if found and int(found[2], 16) == LINK else None
+
+
+def kaslr_lines(text):
+    """Returns what the kernel says of the seed."""
+    return re.findall(r"KASLR: (?!kernel offset)(.*?)\r?$", text, re.M)
+
+
+def device_tree(name, chosen=""):
+    """Returns QEMU's device tree without its seed, and with these properties of /chosen."""
+    WORK.mkdir(parents=True, exist_ok=True)
+    tree, source = WORK / f"{name}.dtb", WORK / f"{name}.dts"
+    subprocess.run([str(QEMU_MODES), "-machine", f"virt,dumpdtb={tree}", "-cpu", RV64_CPU, "-L", str(ROMS),
+                    "-m", "512M",
+                    "-smp", "2", "-nodefaults", "-display", "none", "-bios", str(MACHINE.firmware)],
+                   check=True, capture_output=True)
+    dtc = [OUT / "scripts/dtc/dtc", "-q", "-I"]
+    said = subprocess.run([*dtc, "dtb", "-O", "dts", tree], check=True, stdout=subprocess.PIPE, text=True).stdout
+    source.write_text(re.sub(r"\n\s*rng-seed = [^;]*;", "", said) + f"/ {{ chosen {{ {chosen} }}; }};\n")
+    subprocess.run([*dtc, "dts", "-O", "dtb", "-o", tree, source], check=True)
+    return tree
+
+
+# `make test` has each mode and each kind of position once.
+@pytest.mark.parametrize("mode, seed", [
+    pytest.param(mode, seed, marks=[pytest.mark.test_all] * ((mode, seed) not in SHORT))
+    for mode in MODES for seed in (LOWEST, RANDOM, HIGHEST)])
+def test_positions(report, start, mode, seed):
+    boot = start(f"{mode.capitalize()}, 4 harts, kaslr_seed={seed}", f"relocatable-{mode}-{seed}", config=CONFIG,
+                 mmu=mode, ports=1, append=f"kfence.sample_interval=0 kaslr_seed={seed}")
+    guest = boot.guest
+    linked = symbols()
+    text = int(guest.output("grep -m 1 ' _text$' /proc/kallsyms").split()[0], 16)
+    here, wanted = text - linked["_text"] + LINK, position(mode, int(seed, 16))
+    report.check(here == wanted, f"the kernel is where the seed says, at {here:#x}", f"not at {wanted:#x}")
+    end = here + linked["_end"] - LINK
+    report.check(here % (2 * MIB) == 0 and end <= 2 ** 64 - 4096, "it begins at a multiple of 2 MiB, and ends in time")
+    report.check((end - 2 * GIB) // (512 * GIB) == end // (512 * GIB) and end - 2 * GIB >= 2 ** 64 - SPACE[mode],
+                 "its window is in the same 512 GiB, and above the direct map")
+    notes = guest.output("head -c 16384 /proc/kcore | grep -a -o 'KERNELOFFSET=[0-9a-f]*'")
+    report.check(int(notes.split("=")[1], 16) == (here - LINK) % 2 ** 64, "VMCOREINFO has the offset", notes)
+    boot.suite("mapping", 60)
+    boot.suite("placement", 60)
+    boot.suite("programs", 60)
+    boot.suite("cycles 50", 200)
+    boot.suite("hotadd add 512", 180, plug=lambda: guest.plug(0, "512M", 0))
+
+
+@pytest.mark.parametrize("mode, seed", [("sv39", LOWEST), pytest.param("sv57", HIGHEST, marks=pytest.mark.test_all)])
+def test_bpf(start, mode, seed):
+    boot = start(f"{mode.capitalize()}, 1 hart, test_bpf, kaslr_seed={seed}", f"relocatable-bpf-{mode}", config=CONFIG,
+                 harts=1, mmu=mode, append=f"kaslr_seed={seed}")
+    boot.test_bpf()
+
+
+def test_random(report):
+    report.heading("20 boots with the seed that QEMU gives to each guest")
+    begin = time.monotonic()
+    texts = [early_boot(f"random-{number}", mode="sv39") for number in range(20)]
+    offsets = {offset_of(text) for text in texts}
+    report.check(None not in offsets, "each boot ends with the message of the panic")
+    report.check(len(offsets) >= 16, f"{len(offsets)} different addresses")
+    lowest = 2 ** 64 - SPACE["sv39"]
+    report.check(all(lowest + 2 * GIB <= (LINK + offset) % 2 ** 64 and offset % (2 * MIB) == 0
+                     for offset in offsets if offset is not None), "all are in the range of Sv39")
+    report.check(all(kaslr_lines(text) == ["enabled, with /chosen/rng-seed"] for text in texts),
+                 "the log says which seed was used", kaslr_lines(texts[0]))
+    report.say(f"        {time.monotonic() - begin:.0f} s")
+
+
+# Name, properties of /chosen, command line, the seed or None for no randomisation, and the messages
+NONE = "disabled, no seed was found"
+BAD_KASLR = "/chosen/kaslr-seed is ignored: it is zero, or does not have 8 bytes"
+BAD_RNG = "/chosen/rng-seed is ignored: it has less than 16 bytes"
+RNG = "rng-seed = [00 01 02 03 04 05 06 07 08 09 0a 0b 0c 0d 0e 0f 10 11 12 13 14 15 16 17 18 19 1a 1b 1c 1d 1e 1f];"
+SEEDS = [
+    ("none", "", "", None, [NONE]),
+    ("kaslr", "kaslr-seed = <0x12345678 0x9abcdef0>;", "", 0x123456789abcdef0, ["enabled, with /chosen/kaslr-seed"]),
+    ("both", "kaslr-seed = <0x12345678 0x9abcdef0>;" + RNG, "", 0x123456789abcdef0,
+     ["enabled, with /chosen/kaslr-seed"]),
+    ("zero", "kaslr-seed = <0 0>;", "", None, [BAD_KASLR, NONE]),
+    ("short", "kaslr-seed = <0x12345678>;", "", None, [BAD_KASLR, NONE]),
+    ("short-rng", "rng-seed = <0x12345678>;", "", None, [BAD_RNG, NONE]),
+    ("nokaslr", "kaslr-seed = <0x12345678 0x9abcdef0>;", "nokaslr", None, ["disabled on the command line"]),
+    ("forced", "kaslr-seed = <0x12345678 0x9abcdef0>;", "kaslr_seed=ff00000000000000", 0xff << 56,
+     ["the seed is from the command line"]),
+    ("init", "kaslr-seed = <0x12345678 0x9abcdef0>;", "xnokaslr nokaslrx kaslr_seedx=0 -- nokaslr", 0x123456789abcdef0,
+     ["enabled, with /chosen/kaslr-seed"]),
+]
+
+
+@pytest.mark.parametrize("name, chosen, append, seed, lines", SEEDS, ids=[case[0] for case in SEEDS])
+def test_seed(report, name, chosen, append, seed, lines):
+    report.heading(f"Early boot: {chosen or 'no seed'} {append}")
+    text = early_boot(f"seed-{name}", append, tree=device_tree(name, chosen))
+    wanted = 0 if seed is None else (position("sv57", seed) - LINK) % 2 ** 64
+    report.check(offset_of(text) == wanted, f"the offset is {wanted:#x}", offset_of(text))
+    report.check(kaslr_lines(text) == lines, " / ".join(lines), kaslr_lines(text))
+
+
+def test_rng_seed(report):
+    report.heading("Early boots with an rng-seed that the kernel shares with its random number generator")
+    # QEMU derives the seed from its own number.
+    texts = [early_boot(f"rng-{number}", options=["-seed", str(number)]) for number in (1, 1, 2)]
+    offsets = [offset_of(text) for text in texts]
+    report.check(offsets[0] and offsets[0] == offsets[1], "the same seed gives the same address", offsets)
+    report.check(offsets[0] != offsets[2], "another seed gives another address", offsets)
+    report.check("crng init done" in texts[0], "the generator is initialised with it, too")
+
+
+def test_zkr(report):
+    report.heading("Early boots with the seed register of Zkr")
+    tree = device_tree("zkr")
+    texts = [early_boot(f"zkr-{number}", tree=tree, options=["-cpu", f"{RV64_CPU},zkr=on"]) for number in range(2)]
+    if kaslr_lines(texts[0]) == [NONE]:
+        report.skip("Zkr", "the firmware does not open the register for the kernel")
+        return
+    lines = kaslr_lines(texts[0])
+    report.check(lines == ["enabled, with the seed register"], "the log names it", lines or texts[0][-300:])
+    report.check(offset_of(texts[0]) != offset_of(texts[1]), "two boots differ")
+
+
+def test_seed_is_gone(report, start):
+    tree = device_tree("gone", "kaslr-seed = <0x12345678 0x9abcdef0>;")
+    boot = start("a guest with kaslr-seed", "relocatable-gone", config=CONFIG, mmu="sv57", harts=2,
+                 devices=["-dtb", str(tree)])
+    seed = boot.guest.output("od -A n -t x1 /proc/device-tree/chosen/kaslr-seed")
+    report.check(seed.split() == ["00"] * 8, "user space does not see the seed", seed)
+
+
+# A multiple of 2 MiB that is none of 4 MiB, and one far from the usual address
+@pytest.mark.parametrize("address", [0x80600000, 0x90000000])
+def test_physical(report, address):
+    report.heading(f"Early boot: the image is loaded at {address:#x}")
+    WORK.mkdir(parents=True, exist_ok=True)
+    jump = WORK / f"jump-{address:x}"
+    source = WORK / f"jump-{address:x}.S"
+    source.write_text(f"\tli t0, {address:#x}\n\tjr t0\n")
+    subprocess.run([f"{CROSS}gcc", "-nostdlib", "-static", "-no-pie", "-Wl,-Ttext=0x80200000,--build-id=none,-N",
+                    "-o", f"{jump}.elf", source], check=True, capture_output=True)
+    subprocess.run([f"{CROSS}objcopy", "-O", "binary", "-j", ".text", f"{jump}.elf", jump], check=True)
+    text = early_boot(f"physical-{address:x}", f"kaslr_seed={RANDOM}", image=jump,
+                      options=["-device", f"loader,file={IMAGE},addr={address:#x},force-raw=on"])
+    report.check(offset_of(text) == (position("sv57", int(RANDOM, 16)) - LINK) % 2 ** 64,
+                 "it boots, at the usual virtual address", text[-500:])
+
+
+def relocs_check(readelf, vmlinux):
+    run = subprocess.run(["sh", LINUX / "arch/riscv/tools/relocs_check.sh", readelf, vmlinux],
+                         capture_output=True, text=True)
+    return run.returncode, run.stderr
+
+
+def test_relocs_check(report):
+    report.heading("arch/riscv/tools/relocs_check.sh")
+    readelf = f"{CROSS}readelf"
+    report.check(relocs_check(readelf, OUT / "vmlinux") == (0, ""), "the kernel has no bad relocation")
+    status, said = relocs_check(readelf, BUILD / "out/rv64/vmlinux")
+    report.check(status and "no relocations" in said, "a kernel that is not linked as a PIE is refused", said)
+    good = "ffffffff80600818  0000000000000003 R_RISCV_RELATIVE                          -7f9ff7e8"
+    for name, bad in [
+            ("of another type", "ffffffff80600820  0000000500000002 R_RISCV_64   0000000000000000 symbol + 0"),
+            ("of an absolute symbol", "ffffffff80000078  0000000000000003 R_RISCV_RELATIVE           1000")]:
+        fake = WORK / "readelf"
+        WORK.mkdir(parents=True, exist_ok=True)
+        fake.write_text(f"#!/bin/sh\necho '{good}\n{bad}'\n")
+        fake.chmod(0o755)
+        status, said = relocs_check(fake, "vmlinux")
+        report.check(status and bad in said and good not in said, f"a relocation {name} is refused", said)
