@@ -60,6 +60,7 @@ help:
 	@echo '  make test        build and boot all kernels, run all tests                     90 min'
 	@echo '  make test-all    the same, and tests that take too long for make test'
 	@echo '  make soak        load and unload at random on two kernels, then add and remove memory; 70 min'
+	@echo '  make field       suites that others wrote, in Debian 13 -> docs/field.md; hours, resumes where it was interrupted'
 	@echo '  make fuzz        libFuzzer against the records of executable memory            5 min'
 	@echo '  make check       check-sources, then check-commits'
 	@echo '  make check-sources  checkpatch, kernel-doc, Sphinx, sparse and lint; minutes'
@@ -79,6 +80,7 @@ help:
 	@echo '  SIGNOFF="Name <mail>"        author, sender and sign-off of the mails of make series'
 	@echo '  WEAK=1                       a missing fence shows in all guests: docs/weak-machine.md'
 	@echo '  TOPIC=hotplug                make series and make check-topics use only this topic and those it needs'
+	@echo '  SUITE=bpf                    make field runs only these suites'
 	@echo '  SECONDS=600                  run time of make soak on each kernel (1800), of make fuzz (300)'
 	@echo '  QUICK=1                      make bench measures fewer sizes and kernels'
 
@@ -128,6 +130,14 @@ fuzz: tree
 	@build/out/areas/areas_fuzz -max_total_time=$(or $(SECONDS),300) -max_len=1024 -len_control=0 -timeout=30 \
 		-print_final_stats=1 -artifact_prefix=build/fuzz/ build/fuzz/corpus
 
+# In Debian 13's user space: the distribution kernel with and without the series.
+field: tree
+	@scripts/parts/setup debian field
+	@scripts/parts/fetch opensbi busybox field
+	@scripts/kernel/build distro distro-base
+	@for config in distro distro-base; do scripts/guest/initramfs build/out/$$config || exit; done
+	@scripts/field/run.py $(SUITE)
+
 deb: tree
 	@scripts/parts/setup deb
 	@scripts/kernel/build --deb distro
@@ -174,6 +184,6 @@ check-arch: tree
 	@/usr/bin/python3 -B -m pytest scripts/tests/arch.py
 
 clean:
-	@rm -rf build/out build/base build/bench build/commits build/drift build/guest build/initramfs-* build/modules-* build/log build/series build/deb build/debian
+	@rm -rf build/out build/base build/bench build/commits build/drift build/guest build/initramfs-* build/modules-* build/log build/series build/deb build/debian build/field
 
-.PHONY: help setup parts tree refresh series kernel qemu run test test-all soak fuzz deb debian bench check check-sources check-commits check-topics drift check-configs check-arch clean
+.PHONY: help setup parts tree refresh series kernel qemu run test test-all soak fuzz field deb debian bench check check-sources check-commits check-topics drift check-configs check-arch clean

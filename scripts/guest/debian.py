@@ -223,4 +223,5 @@ def main():
         tour(guest, SECTIONS, FAREWELL)
 
 
-run(main)
+if __name__ == "__main__":
+    run(main)
