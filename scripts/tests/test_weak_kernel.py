@@ -2,8 +2,8 @@
 """The kernel in the weak machine, where a missing fence.i or sfence.vma shows: see docs/weak-machine.md.
 
 - With 4 harts: placement, older processes and new mappings, added memory, BPF programs, kprobes, CPU hotplug.
-- `make test-all`: removed memory, the function tracer on and off, W^X, cycles, and two minutes of eight processes that load and unload at random; the latter
-  again where half of what is stale is fresh, at random.
+- `make test-all`: removed memory, the function tracer on and off, W^X, cycles, and two minutes of eight
+  processes that load and unload at random; the latter again where half of what is stale is fresh.
 - The machine counts what was stale when it was used: there was something to find.
 - Two kernels that lack a fence fail in the weak machine, and in no other. In the first, no hart learns of
   new mappings: the exception entry reads 0 instead of the number of new mappings. In the second,
