@@ -13,13 +13,89 @@
  * Other tasks may remove the device, too, but only the task that asked cancels
  * the agreement. It sets the bit under the rescan/remove lock. So a task that
  * holds this lock and finds the bit clear can go on to remove.
+ *
+ * From then on until the task releases the lock, the devices are leaving. No
+ * driver that would have to be asked can be bound to them any more. A hot-plug
+ * port may be leaving itself, because it is behind a port whose slot is emptied.
+ * Its driver is then unbound, which waits until the slot has handled its last
+ * request. So a slot must not wait for the rescan/remove lock while its port is
+ * leaving.
  */
 
 #include <linux/device.h>
+#include <linux/mutex.h>
 #include <linux/pci.h>
 #include <linux/pm_runtime.h>
+#include <linux/wait.h>
 
 #include "pci.h"
+
+/*
+ * The device that the holder of the rescan/remove lock is about to remove,
+ * with the devices behind it, or NULL. If the devices in a slot are removed, it
+ * is the port. Only compare this pointer: the device may be gone.
+ */
+static struct pci_dev *leaving;
+
+/*
+ * Makes two steps exclude each other: to find that all agree and set @leaving,
+ * and to find that a device is not leaving and set %PCI_DEV_ASK. It is taken
+ * after the rescan/remove lock or after a device_lock.
+ */
+static DEFINE_MUTEX(leaving_lock);
+
+/* Woken up when @leaving is set and when the rescan/remove lock is released */
+static DECLARE_WAIT_QUEUE_HEAD(leaving_wait);
+
+static bool is_leaving(struct pci_dev *dev)
+{
+	struct pci_dev *top = READ_ONCE(leaving);
+
+	return top && pci_is_or_is_behind(dev, top);
+}
+
+/**
+ * pci_set_ask - have the driver of a device asked before each removal
+ * @dev: the device, to which a driver with prepare_remove() is being bound
+ *
+ * Context: process context, with the device_lock held.
+ *
+ * Return: 0, or %-ENODEV if the device is being removed or was pulled out. The
+ * driver must not be bound then, because nobody will ask it.
+ */
+int pci_set_ask(struct pci_dev *dev)
+{
+	int ret = -ENODEV;
+
+	mutex_lock(&leaving_lock);
+	if (!is_leaving(dev) && !pci_dev_is_disconnected(dev)) {
+		set_bit(PCI_DEV_ASK, &dev->priv_flags);
+		ret = 0;
+	}
+	mutex_unlock(&leaving_lock);
+
+	return ret;
+}
+
+/**
+ * pci_lock_rescan_remove_behind - take the lock unless the port is leaving
+ * @port: the port behind which devices are to be added or removed
+ *
+ * Context: process context, also where the driver of @port waits for the
+ * current task when it is unbound.
+ *
+ * Return: 0 with the rescan/remove lock held; %-ENODEV without it if another
+ * task is removing @port, and with it the devices behind it.
+ */
+int pci_lock_rescan_remove_behind(struct pci_dev *port)
+{
+	bool gone = false;
+
+	wait_event(leaving_wait,
+		   (gone = is_leaving(port)) || pci_trylock_rescan_remove());
+
+	return gone ? -ENODEV : 0;
+}
 
 static int ask(struct pci_dev *dev)
 {
@@ -122,13 +198,17 @@ static void cancel(struct pci_dev *dev)
  * @top: as for pci_prepare_remove()
  *
  * Context: process context, in the task that called pci_prepare_remove().
- * Sleeps for as long as the drivers take. Takes the rescan/remove lock.
+ * Sleeps for as long as the drivers take. Takes the rescan/remove lock. Does
+ * nothing if another task is removing @top.
  */
 void pci_cancel_remove(struct pci_dev *top)
 {
 	struct pci_dev *dev = NULL;
 
-	pci_lock_rescan_remove();
+	/* Without the lock, none of the devices stays */
+	if (pci_lock_rescan_remove_behind(top))
+		return;
+
 	for_each_pci_dev(dev) {
 		if (is_to_cancel(dev, top))
 			set_bit(PCI_DEV_ASK, &dev->priv_flags);
@@ -160,6 +240,22 @@ static bool all_agree(struct pci_dev *top)
 	return true;
 }
 
+/* Decide on the removal. Returns false if a driver has to be asked before. */
+static bool leave(struct pci_dev *top)
+{
+	bool ret;
+
+	mutex_lock(&leaving_lock);
+	ret = all_agree(top);
+	if (ret)
+		WRITE_ONCE(leaving, top);
+	mutex_unlock(&leaving_lock);
+	if (ret)
+		wake_up_all(&leaving_wait);
+
+	return ret;
+}
+
 /**
  * pci_prepare_remove_and_lock - ask, and hold the lock under which to remove
  * @top: as for pci_prepare_remove()
@@ -170,8 +266,8 @@ static bool all_agree(struct pci_dev *top)
  * Context: as for pci_prepare_remove().
  *
  * Return: 0 if all agree. The caller then holds the rescan/remove lock, and
- * keeps it until it has removed the devices. Otherwise an error as from
- * pci_prepare_remove().
+ * keeps it until it has removed the devices. %-ENODEV if another task is
+ * removing @top. Otherwise an error as from pci_prepare_remove().
  */
 int pci_prepare_remove_and_lock(struct pci_dev *top)
 {
@@ -182,9 +278,53 @@ int pci_prepare_remove_and_lock(struct pci_dev *top)
 		if (ret)
 			return ret;
 
-		pci_lock_rescan_remove();
-		if (all_agree(top))
+		ret = pci_lock_rescan_remove_behind(top);
+		if (ret)
+			return ret;
+
+		if (leave(top))
 			return 0;
 		pci_unlock_rescan_remove();
 	}
+}
+
+/**
+ * pci_lock_rescan_remove_gone - hold the lock to remove what was pulled out
+ * @port: the port behind which all devices are disconnected
+ *
+ * Context: as for pci_lock_rescan_remove_behind(). The caller keeps the lock
+ * until it has removed the devices.
+ *
+ * Return: as of pci_lock_rescan_remove_behind().
+ */
+int pci_lock_rescan_remove_gone(struct pci_dev *port)
+{
+	int ret = pci_lock_rescan_remove_behind(port);
+
+	if (!ret) {
+		WRITE_ONCE(leaving, port);
+		wake_up_all(&leaving_wait);
+	}
+
+	return ret;
+}
+
+/**
+ * pci_stay - no device is leaving any more
+ *
+ * Context: with the rescan/remove lock held, which is about to be released.
+ */
+void pci_stay(void)
+{
+	WRITE_ONCE(leaving, NULL);
+}
+
+/**
+ * pci_wake_slots - let slots try again to take the rescan/remove lock
+ *
+ * Context: any; the lock has been released.
+ */
+void pci_wake_slots(void)
+{
+	wake_up_all(&leaving_wait);
 }

@@ -348,9 +348,12 @@ class Guest:
         self.output("dmesg -n 5")
 
     def plug(self, port, size, name, more=""):
-        """Hot-adds memory behind a root port, and returns the monitor's command lines."""
+        """Hot-adds memory behind a port, which is the number of a root port or the name of another port. Returns
+        the monitor's command lines."""
+        if isinstance(port, int):
+            port = f"rp{port}"
         lines = [f"object_add memory-backend-ram,id=m{name},size={size}",
-                 f"device_add ivshmem-plain,id=d{name},memdev=m{name},bus=rp{port}{more}"]
+                 f"device_add ivshmem-plain,id=d{name},memdev=m{name},bus={port}{more}"]
         for line in lines:
             self.monitor.type(line)
         self.plugged[name] = lines

@@ -15,6 +15,9 @@
 - Gone without notice, a device of one block and one of eight: with offline memory; with pages of a process,
   large and huge pages, KSM, tmpfs, clean and dirty files; with pages that somebody holds; with a kernel page.
   The owners get an error, all other memory is intact, and the lost memory is never allocated again.
+- A switch with memory behind it is being removed: no driver takes memory there any more, and its slots do not
+  wait for the removal, which would wait for them. Another switch was pulled out before the bus is rescanned:
+  memory in another slot stays in use.
 - A KVM virtual machine lives in the memory.
 - A machine with memory on two devices is saved to a file, and another QEMU continues it: the kernel has the
   same memory, a process in it notices nothing, and the memory is removed and added again.
@@ -195,6 +198,49 @@ def test_lost_held(start):
     boot = start("Sv57, 2 harts, a hot-plug port, a device with pages that are held", "lost-held", mmu="sv57", harts=2,
                  ports=1)
     run_till_gone(boot, "lost held", Devices(boot.guest, "512M"))
+
+
+# A switch in the first of two slots, with three slots of its own
+SWITCH = ["-device", "x3130-upstream,id=switch,bus=rp0"]
+for number in range(3):
+    SWITCH += ["-device", f"xio3130-downstream,id=down{number},bus=switch,chassis={10 + number},slot={10 + number}"]
+
+
+class Behind(Devices):
+    """Each cue plugs the next device, behind the given ports."""
+
+    def plug(self):
+        self.add(self.sizes[len(self.plugged)], "128M")
+
+
+# The test removes the switch only in the kernel, so QEMU still has the devices. The ports of QEMU's switch have
+# no interrupt without MSI, so they are polled.
+def test_leaving(start):
+    boot = start("Sv57, 2 harts, a switch that is being removed", "hotremove-leaving", mmu="sv57", harts=2, ports=2,
+                 append="pciehp.pciehp_poll_mode=1 pciehp.pciehp_poll_time=1", devices=SWITCH)
+    run(boot, "hotremove leaving", Behind(boot.guest, "down0", "down2", "down1"), limit=120)
+
+
+class BesideSwitch(Devices):
+    """The first removal is that of the switch."""
+
+    switch = True
+
+    def plug(self):
+        self.add(1, *self.sizes)
+
+    def remove(self):
+        if self.switch:
+            self.guest.monitor.type("device_del switch")
+        else:
+            super().remove()
+        self.switch = False
+
+
+def test_switch(start):
+    boot = start("Sv57, 2 harts, a switch that is gone, and memory beside it", "hotremove-switch", mmu="sv57", harts=2,
+                 ports=2, devices=SWITCH)
+    run_till_gone(boot, "hotremove switch", BesideSwitch(boot.guest, "128M"))
 
 
 # KVM is a module, so the test needs the archive with all modules.

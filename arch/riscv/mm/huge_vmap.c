@@ -6,13 +6,14 @@
  * allow. No TLB flush is needed here when an entry becomes valid: the caller
  * calls flush_cache_vmap() afterwards, see asm/lazy_fence.h. When an entry is
  * cleared, the caller flushes the TLB. There is one exception: a page table
- * must not be freed while a hart may still walk it, so the functions that free
- * page tables flush the TLB themselves.
+ * must not be freed while a hart or ptdump may still walk it, so the functions
+ * that free page tables flush the TLB themselves, and wait for ptdump.
  */
 
 #include <linux/mm.h>
 #include <linux/pgalloc.h>
 #include <linux/pgtable.h>
+#include <linux/ptdump.h>
 #include <linux/vmalloc.h>
 
 #include <asm/tlbflush.h>
@@ -101,6 +102,7 @@ int pud_free_pmd_page(pud_t *pud, unsigned long addr)
 	pud_clear(pud);
 	/* After this no hart walks any of the tables */
 	flush_tlb_kernel_range(addr, addr + PUD_SIZE);
+	ptdump_wait();
 
 	for (i = 0; i < PTRS_PER_PMD; i++) {
 		if (!pmd_none(pmd[i]))
@@ -158,6 +160,7 @@ int pmd_free_pte_page(pmd_t *pmd, unsigned long addr)
 	pmd_clear(pmd);
 	/* After this no hart walks the table */
 	flush_tlb_kernel_range(addr, addr + PMD_SIZE);
+	ptdump_wait();
 	pte_free_kernel(NULL, pte);
 
 	return 1;

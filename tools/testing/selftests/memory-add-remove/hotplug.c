@@ -33,6 +33,7 @@
 #include "common.h"
 #include "memory.h"
 
+#define PATIENCE	"/sys/module/memory_hotplug/parameters/offline_patience"
 #define CYCLES		100U
 /* How often memory is added and removed, at least, while other processes work */
 #define RACES		3U
@@ -177,13 +178,15 @@ static void main_refuse(void)
 		{ "removal of half a block", "remove", there, block / 2, EINVAL },
 		{ "removal with a page that is the kernel's", "remove", there, 2 * block, EBUSY },
 		{ "removal with a page that is held", "remove", movable, 2 * block, EINTR },
+		{ "removal with a page held for long", "remove", movable, 2 * block, EBUSY },
 	};
 	struct sigaction action = { .sa_handler = interrupt };
+	const char *patience;
 	struct state before;
 	size_t i;
 	int err;
 
-	/* The kernel tries to move pages of zone Movable until a signal comes. */
+	/* Pages of zone Movable are tried until patience ends or a signal comes. */
 	sigaction(SIGALRM, &action, NULL);
 	ksft_set_plan(ARRAY_SIZE(cases) + 3);
 	online_as("online_kernel");
@@ -196,6 +199,8 @@ static void main_refuse(void)
 	for (i = 0; i < ARRAY_SIZE(cases); i++) {
 		if (cases[i].err == EINTR)
 			alarm(1);
+		patience = cases[i].err == EBUSY ? "2" : "600";
+		must_write(PATIENCE, patience);
 		err = hotplug(cases[i].operation, cases[i].start, cases[i].size);
 		if (err != cases[i].err)
 			ksft_print_msg("%s: %s\n", cases[i].what, strerror(err));

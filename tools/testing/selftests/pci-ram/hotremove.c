@@ -12,6 +12,8 @@
  *   hotremove access		what root can do to memory that is in use
  *   hotremove wait		what else works while a removal takes long
  *   hotremove poison		a page is lost; the other memory can be removed
+ *   hotremove leaving		a switch with three devices is being removed
+ *   hotremove switch		a switch was removed, and the bus is rescanned
  *
  * The host plugs when the program says "plug memory now", and unplugs the same
  * devices at "remove memory now". "saved" also works with virtio-mem.
@@ -741,6 +743,146 @@ static void main_poison(void)
 			 "the memory is removed, and no page counts as lost any more\n");
 }
 
+#define SWITCH		PCI_DEVICES "/0000:01:00.0"
+#define PCI_WAIT	"/sys/module/pci_wait/parameters"
+
+/* The address of the only device behind a port of the switch, which has no driver */
+static void find_unbound(char device[16])
+{
+	char path[64];
+	glob_t all;
+	size_t i;
+
+	if (glob(SWITCH "/*/*/resource2", 0, NULL, &all))
+		die("there is no device behind the switch");
+	for (i = 0; i < all.gl_pathc; i++) {
+		if (sscanf(all.gl_pathv[i], SWITCH "/%*[^/]/%15[^/]", device) != 1)
+			die("%s", all.gl_pathv[i]);
+		snprintf(path, sizeof(path), PCI_DEVICES "/%s/driver", device);
+		if (access(path, F_OK))
+			break;
+	}
+	if (i == all.gl_pathc)
+		die("all devices behind the switch have drivers");
+	globfree(&all);
+}
+
+static void bind_by_name(const char *device, const char *driver)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), PCI_DEVICES "/%s/driver_override", device);
+	must_write(path, driver);
+	must_write(PCI "/drivers_probe", device);
+}
+
+static bool no_ranges(size_t unused)
+{
+	(void)unused;
+	return !hot_ranges().nr;
+}
+
+/* As removed(), but /proc/iomem does not have the windows of the switch any more. */
+static bool removed_with_switch(const struct memory_state *before)
+{
+	return wait_for(no_ranges, 0) && meminfo_bytes("MemTotal") == before->total &&
+	       memory_blocks() == before->blocks && hotplug_number("tables") == before->tables;
+}
+
+static void remove_switch(void)
+{
+	_exit(try_write(SWITCH "/remove", "1"));
+}
+
+static bool removal_waits(size_t unused)
+{
+	char *text = read_file(PCI_WAIT "/waits");
+	bool waits = *text == 'Y';
+
+	(void)unused;
+	free(text);
+	return waits;
+}
+
+/*
+ * The PCI core removes the device behind the last port of the switch first, and
+ * pci_wait holds this up. At this time, the devices behind the first two ports
+ * are still there.
+ */
+static void main_leaving(void)
+{
+	char *names = read_file(PARAM_DEVICES);
+	struct memory_state none = memory_state();
+	char device[16], last[16];
+	struct ranges ranges;
+	pid_t remover;
+	int err;
+
+	ksft_set_plan(4);
+	module_load("modules/pci_wait.ko");
+	ranges = plug(1);
+	find_device(ranges.range[0].start, device);
+	find_power(device, power);
+	name_devices("\n");
+	printf("# " PLUG_NOW "\n");
+	wait_for(left_alone, 1);
+	find_unbound(device);
+	bind_by_name(device, "pci_wait");
+	printf("# " PLUG_NOW "\n");
+	wait_for(left_alone, 2);
+	find_unbound(last);
+
+	remover = start(remove_switch);
+	ksft_test_result(wait_for(removal_waits, 0), "a switch is being removed\n");
+
+	bind_by_name(last, "pci_ram");
+	ksft_test_result(hot_ranges().nr == 1 && log_count(LOG_ADDED) == 1,
+			 "no memory is added behind it any more\n");
+
+	err = try_write(power, "0");
+	ksft_test_result(refused(power, err, ENODEV), "a slot of the switch does not wait\n");
+
+	must_write(PCI_WAIT "/go_on", "1");
+	ksft_test_result(child_succeeds(remover) & removed_with_switch(&none),
+			 "the switch is removed, and its memory\n");
+	name_devices(names);
+}
+
+static bool is_away(size_t unused)
+{
+	(void)unused;
+	return access(SWITCH, F_OK);
+}
+
+static void main_switch(void)
+{
+	struct memory_state none = memory_state();
+	size_t size = 32 * MIB, found;
+	struct ranges ranges;
+	char device[16], now[16];
+	char *memory;
+
+	ksft_set_plan(3);
+	if (is_away(0))
+		die("there is no switch in the first slot");
+	ranges = plug(1);
+	find_device(ranges.range[0].start, device);
+	memory = fill(size);
+	found = pages_in(memory, size, &ranges);
+	ksft_test_result(found, "%zu pages of a process are in the memory of %s\n", found, device);
+
+	unplug();
+	wait_for(is_away, 0);
+	must_write(PCI "/rescan", "1");
+	find_device(ranges.range[0].start, now);
+	ksft_test_result(!strcmp(device, now) && log_count(LOG_ADDED) == 1,
+			 "with a switch gone and after a rescan, the device is the same\n");
+
+	unplug();
+	ksft_test_result(removed_with_switch(&none) & verify(memory, size),
+			 "the process has lost nothing, and the device can be removed\n");
+}
+
 int main(int argc, char **argv)
 {
 	const char *mode = argc > 1 ? argv[1] : "";
@@ -772,6 +914,10 @@ int main(int argc, char **argv)
 		main_wait();
 	else if (!strcmp(mode, "poison"))
 		main_poison();
+	else if (!strcmp(mode, "leaving"))
+		main_leaving();
+	else if (!strcmp(mode, "switch"))
+		main_switch();
 	else
 		die("usage: hotremove MODE [ARGUMENT], as hotremove.c says");
 	ksft_finished();
