@@ -14,7 +14,8 @@ cover. With --all, as in `make test-all`, it also runs the tests with the mark t
 - in the weak machine: removed memory, the function tracer, W^X, cycles, and two minutes of random
   load, always stale and at random
 - on the debug kernel: persistent memory, unmapped free pages (debug_pagealloc=on), and processes
-  that are older than a mapping that they use
+  that are older than a mapping that they use; memory that is lost, and memory errors
+- eight blocks that are lost at once
 
 Files do not run in parallel: the guests of one file keep two processors busy, and with two files at a
 time, tests exceeded their time limits. The output of a file appears when the file is done. The last

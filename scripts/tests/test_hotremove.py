@@ -181,11 +181,12 @@ def test_lost_nothing(boot_lost):
     run_till_gone(boot_lost, "lost nothing", Devices(boot_lost.guest, "256M"))
 
 
-@pytest.mark.parametrize("size", ["128M", "1G"])
+@pytest.mark.parametrize("size", ["128M", pytest.param("1G", marks=pytest.mark.test_all)])
 def test_lost_pages(boot_lost, size):
     run_till_gone(boot_lost, "lost pages", Devices(boot_lost.guest, size))
 
 
+@pytest.mark.test_all
 def test_debug_lost(request):
     boot = boot_with_disk(request, "debug kernel", "lost-debug", config="debug", memory="1G,maxmem=4G",
                           boot_limit=300)
