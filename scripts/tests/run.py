@@ -10,7 +10,7 @@ cover. With --all, as in `make test-all`, it also runs the tests with the mark t
   programs; and each tracer both with and without the cache, where `make test` has one of each
 - a kernel for one hart; 66 harts; all modules with lockdep and full preemption; test_bpf on 32-bit;
   hmm-tests with Sv48; virtio-mem with Sv39
-- a relocatable kernel: six of nine pairs of paging mode and position, and test_bpf at the highest
+- a relocatable kernel at the lowest, at the highest and at random addresses
 - in the weak machine: removed memory, the function tracer, W^X, cycles, and two minutes of random
   load, always stale and at random
 - on the debug kernel: persistent memory, unmapped free pages (debug_pagealloc=on), and processes

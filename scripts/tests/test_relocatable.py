@@ -16,6 +16,8 @@ from guest.machine import CROSS, machine_of
 from guest.vm import MODES, PATIENCE, QEMU_MODES, RV64_CPU, ROMS
 from lib import BUILD, LINUX
 
+pytestmark = pytest.mark.test_all
+
 CONFIG = "relocatable"
 OUT = BUILD / "out" / CONFIG
 MACHINE = machine_of(CONFIG)
@@ -27,7 +29,6 @@ MIB, GIB = 1 << 20, 1 << 30
 # What is above the direct map
 SPACE = {"sv39": 32 * GIB, "sv48": 33 * 512 * GIB, "sv57": 1 << 53}
 LOWEST, RANDOM, HIGHEST = "0", "123456789abcdef0", "ffffffffffffffff"
-SHORT = ("sv57", RANDOM), ("sv48", LOWEST), ("sv39", HIGHEST)
 LIMIT = 60          # seconds to boot until the kernel finds no root file system
 
 
@@ -91,10 +92,8 @@ def device_tree(name, chosen=""):
     return tree
 
 
-# `make test` has each mode and each kind of position once.
-@pytest.mark.parametrize("mode, seed", [
-    pytest.param(mode, seed, marks=[pytest.mark.test_all] * ((mode, seed) not in SHORT))
-    for mode in MODES for seed in (LOWEST, RANDOM, HIGHEST)])
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("seed", [LOWEST, RANDOM, HIGHEST])
 def test_positions(report, start, mode, seed):
     boot = start(f"{mode.capitalize()}, 4 harts, kaslr_seed={seed}", f"relocatable-{mode}-{seed}", config=CONFIG,
                  mmu=mode, ports=1, append=f"kfence.sample_interval=0 kaslr_seed={seed}")
@@ -116,7 +115,7 @@ def test_positions(report, start, mode, seed):
     boot.suite("hotadd add 512", 180, plug=lambda: guest.plug(0, "512M", 0))
 
 
-@pytest.mark.parametrize("mode, seed", [("sv39", LOWEST), pytest.param("sv57", HIGHEST, marks=pytest.mark.test_all)])
+@pytest.mark.parametrize("mode, seed", [("sv39", LOWEST), ("sv57", HIGHEST)])
 def test_bpf(start, mode, seed):
     boot = start(f"{mode.capitalize()}, 1 hart, test_bpf, kaslr_seed={seed}", f"relocatable-bpf-{mode}", config=CONFIG,
                  harts=1, mmu=mode, append=f"kaslr_seed={seed}")
