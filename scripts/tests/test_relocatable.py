@@ -13,7 +13,7 @@ import time
 import pytest
 
 from guest.machine import CROSS, machine_of
-from guest.vm import MODES, PATIENCE, QEMU_MODES, RV64_CPU, ROMS
+from guest.vm import CPUS, PATIENCE, QEMU_MODES, ROMS
 from lib import BUILD, LINUX
 
 pytestmark = pytest.mark.test_all
@@ -51,7 +51,7 @@ def position(mode, seed):
 
 def early_boot(name, append="", options=(), image=IMAGE, mode="sv57", tree=None):
     """Boots without a root file system until the kernel panics, and returns the console."""
-    command = [str(QEMU_MODES), "-machine", "virt", "-cpu", RV64_CPU + MODES[mode], "-L", str(ROMS), "-m", "512M",
+    command = [str(QEMU_MODES), "-machine", "virt", "-cpu", CPUS[mode], "-L", str(ROMS), "-m", "512M",
                "-smp", "2", "-nodefaults", "-display", "none", "-serial", "stdio", "-no-reboot",
                "-bios", str(MACHINE.firmware), "-kernel", str(image), *options,
                *(["-dtb", str(tree)] if tree else []), "-append", f"console={MACHINE.console} panic=-1 {append}"]
@@ -81,7 +81,7 @@ def device_tree(name, chosen=""):
     """Returns QEMU's device tree without its seed, and with these properties of /chosen."""
     WORK.mkdir(parents=True, exist_ok=True)
     tree, source = WORK / f"{name}.dtb", WORK / f"{name}.dts"
-    subprocess.run([str(QEMU_MODES), "-machine", f"virt,dumpdtb={tree}", "-cpu", RV64_CPU, "-L", str(ROMS),
+    subprocess.run([str(QEMU_MODES), "-machine", f"virt,dumpdtb={tree}", "-cpu", CPUS["sv57"], "-L", str(ROMS),
                     "-m", "512M",
                     "-smp", "2", "-nodefaults", "-display", "none", "-bios", str(MACHINE.firmware)],
                    check=True, capture_output=True)
@@ -92,7 +92,7 @@ def device_tree(name, chosen=""):
     return tree
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", CPUS)
 @pytest.mark.parametrize("seed", [LOWEST, RANDOM, HIGHEST])
 def test_positions(report, start, mode, seed):
     boot = start(f"{mode.capitalize()}, 4 harts, kaslr_seed={seed}", f"relocatable-{mode}-{seed}", config=CONFIG,
@@ -180,7 +180,7 @@ def test_rng_seed(report):
 def test_zkr(report):
     report.heading("Early boots with the seed register of Zkr")
     tree = device_tree("zkr")
-    texts = [early_boot(f"zkr-{number}", tree=tree, options=["-cpu", f"{RV64_CPU},zkr=on"]) for number in range(2)]
+    texts = [early_boot(f"zkr-{number}", tree=tree, options=["-cpu", f"{CPUS['sv57']},zkr=on"]) for number in range(2)]
     if kaslr_lines(texts[0]) == [NONE]:
         report.skip("Zkr", "the firmware does not open the register for the kernel")
         return
