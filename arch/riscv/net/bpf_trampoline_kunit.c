@@ -648,8 +648,8 @@ static void test_stack_trace(struct kunit *test)
 	call_traced();
 
 	KUNIT_EXPECT_TRUE(test, in_trace(t->im.ksym.start, t->im.ksym.end - t->im.ksym.start));
-	KUNIT_EXPECT_TRUE(test, in_trace((unsigned long)tramp_test_traced, 64));
-	KUNIT_EXPECT_TRUE(test, in_trace((unsigned long)call_traced, 128));
+	KUNIT_EXPECT_TRUE(test, in_trace((unsigned long)tramp_test_traced, 512));
+	KUNIT_EXPECT_TRUE(test, in_trace((unsigned long)call_traced, 512));
 	KUNIT_EXPECT_TRUE(test, in_trace((unsigned long)test_stack_trace, 512));
 }
 #endif
