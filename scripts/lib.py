@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Shared by the host scripts: paths, the error exit, writing files, the kernel's make command, progress display."""
+"""Shared by the host scripts: paths, the error exit, files, the kernel's make command, progress display."""
 
+import functools
+import hashlib
 import os
 import shutil
 import sys
@@ -20,6 +22,13 @@ for name in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"):
 def die(message):
     """Ends the program with a non-zero status and one line that says what is wrong and what to do."""
     sys.exit(f"{Path(sys.argv[0]).name}: {message}")
+
+
+@functools.cache
+def file_digest(path):
+    """Returns a hash of a file that does not change while the program runs."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_file(path, content, executable=False):

@@ -14,8 +14,6 @@ initramfs, QEMU and the commands are the same, so that an interrupted run contin
 
 import concurrent.futures
 import csv
-import functools
-import hashlib
 import json
 import os
 import re
@@ -33,7 +31,7 @@ from bench import pagetable
 from guest import vm
 from guest.machine import PARTS
 from guest.vm import SPARSE, Guest, GuestError, virtio_mem
-from lib import BUILD, TOP, Progress, die, write_file
+from lib import BUILD, TOP, Progress, die, file_digest, write_file
 
 QUICK = os.environ.get("QUICK") == "1"
 OUT = BUILD / "bench"
@@ -227,17 +225,11 @@ def write_map(leaves, text_end, path):
     write_file(path, "".join(lines).encode())
 
 
-@functools.cache
-def digest(path):
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def made_of(kernel, run, harts):
     """Returns what the counts of a boot depend on."""
     qemu, *files = vm.made_of(kernel.out, MMU, kernel.image, run.initramfs)
     files += shutil.which(qemu), PLUGIN, __file__, vm.__file__, pagetable.__file__
-    return repr([kernel, run, harts, *map(digest, files)])
+    return repr([kernel, run, harts, *map(file_digest, files)])
 
 
 def measured(kernel, run, harts):

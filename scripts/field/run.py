@@ -10,7 +10,6 @@ the kernel, its modules, the root file system and the suite are the same: an int
 results goes to docs/field.md.
 """
 
-import functools
 import hashlib
 import json
 import re
@@ -24,7 +23,7 @@ from field.suites import REASONS, SUITES
 from guest.debian import BEFORE, E2FSPROGS, PREPARE, Installer
 from guest.machine import PARTS, machine_of
 from guest.vm import FAULT, GuestError
-from lib import BUILD, TOP, Progress, die, write_file
+from lib import BUILD, TOP, Progress, die, file_digest, write_file
 from tests.ktap import Point
 
 FIELD = BUILD / "field"
@@ -72,12 +71,6 @@ class Kernel(NamedTuple):
 
 
 KERNELS = [Kernel("series", BUILD / "out/distro"), Kernel("base", BUILD / "out/distro-base")]
-
-
-@functools.cache
-def file_digest(path):
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def folder_digest(path):
