@@ -137,7 +137,8 @@ static int new_values(void)
 	return map;
 }
 
-static void read_values(int map, uint64_t *values)
+/* Read or write the element of such an array */
+static void do_values(int cmd, int map, const uint64_t *values)
 {
 	uint32_t key = 0;
 	union bpf_attr attr = {
@@ -146,22 +147,20 @@ static void read_values(int map, uint64_t *values)
 		.value = (uintptr_t)values,
 	};
 
-	if (syscall(SYS_bpf, BPF_MAP_LOOKUP_ELEM, &attr, sizeof(attr)))
+	if (syscall(SYS_bpf, cmd, &attr, sizeof(attr)))
 		die("BPF array: %s", strerror(errno));
+}
+
+static void read_values(int map, uint64_t *values)
+{
+	do_values(BPF_MAP_LOOKUP_ELEM, map, values);
 }
 
 static void clear_values(int map)
 {
 	const uint64_t zeroes[PINNED_VALUES] = { 0 };
-	uint32_t key = 0;
-	union bpf_attr attr = {
-		.map_fd = map,
-		.key = (uintptr_t)&key,
-		.value = (uintptr_t)zeroes,
-	};
 
-	if (syscall(SYS_bpf, BPF_MAP_UPDATE_ELEM, &attr, sizeof(attr)))
-		die("BPF array: %s", strerror(errno));
+	do_values(BPF_MAP_UPDATE_ELEM, map, zeroes);
 }
 
 /*
