@@ -28,7 +28,7 @@ def test_dma(start):
         boot = start("distro, 2 harts, 1 hot-plug port, a network device that addresses 32 bits", "dma", harts=2,
                      ports=1, memory="1G", append="memhp_default_state=online_movable",
                      initramfs=with_modules(KERNEL),
-                     devices=["-netdev", "user,id=net", "-device", "e1000,netdev=net"])
+                     devices=["-netdev", "user,id=net", "-device", "e1000,netdev=net,romfile="])
         boot.guest.output("modprobe e1000 && ifconfig eth0 10.0.2.15 netmask 255.255.255.0 up")
         boot.suite(f"sendpages 10.0.2.2 {server.server_address[1]} {MIB}", 300,
                    plug=lambda: boot.guest.plug(0, f"{4 * MIB}M", 0))
