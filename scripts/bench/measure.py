@@ -98,10 +98,10 @@ def runs():
     memory = "memory 128 1024 8192 65536", "online 512", "adders 4"
     functions = "functions 5000 20000"
     # One step a second for a day
-    probes, steps = 1000, 86400
+    probes, steps, flips = 1000, 86400, 20000
     modules = "execmem_target", "execmem_bench", "test_bpf 'test_suite=test_bpf test_id=0'"
     if QUICK:
-        sizes, pieces, probes, steps = {16: (1, 1000)}, pieces[::2], 100, 2000
+        sizes, pieces, probes, steps, flips = {16: (1, 1000)}, pieces[::2], 100, 2000, 1000
         memory, modules = ("memory 128 1024", "adders 4"), modules[:1]
         functions = "functions 5000"
     # Short series are repeated. Counts are averages. Memory is measured in the last series, which
@@ -115,6 +115,7 @@ def runs():
         # 200 MiB of programs: some kernels have room for only 128 MiB. Debian sid would need 1,260 billion
         # instructions.
         yield Run("bpf-many", ["bpf 10000 4000"], harts=(4,), needs="room", memory="2G")
+    yield Run("sizes", [f"sizes {flips} 1"], harts=(4,))
     yield Run("kprobes", ["kprobes 1", f"kprobes {probes}"], needs="modules")
     yield Run("kprobe-events", ["kprobe"], harts=(4,))
     yield Run("calls", ["calls 1000 16 20"], harts=(4,), needs="modules")
@@ -332,6 +333,12 @@ def rows(results):
         for work in "load", "unload":
             yield row(f"instructions to {work}, {count:,} of {insns:,}, 4 harts", 4,
                       f"bpf-{work} {count} x {insns}")
+    yield "**BPF programs of sizes as in production**, loaded and unloaded at random", None
+    for flips in (1000, 20000):
+        section = f"sizes {flips}"
+        yield row(f"instructions for each of {flips:,} loads and unloads, 4 harts", 4, section)
+        yield row("... bytes of machine code in live programs", 4, section, figures=("image-bytes",))
+        yield row("... executable bytes mapped for them", 4, section, figures=("mapped-bytes",))
     yield "**1,000 programs and 20 modules**, called in turn", None
     yield row("page-table entries that the calls use", 4, "calls 1000", figures=("leaves_small", "leaves_large"))
     yield "TLB misses in 1,000 instructions, 40 entries", misses("full")

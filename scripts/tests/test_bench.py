@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The tools of `make bench`.
 
-The plugin counts the same as the clock under -icount. pagetable.py reads the same page tables as the
+The plugin counts the same as the clock under -icount. Half of the programs of production's sizes are below 500
+bytes, three quarters below 2 KiB. pagetable.py reads the same page tables as the
 kernel prints. A block of memory costs as many instructions beside 16 other blocks as alone, also when
 four processes add and remove memory at once, and with virtio-mem."""
 
@@ -35,6 +36,19 @@ def test_counts(report):
     report.check(abs(counted - clock) < clock / 1000, "the plugin counts what the clock does",
                  f"{counted:.0f} instructions, {clock} by the clock")
     report.check(results.of(*load, "fence_i") == 1, "one call of the firmware for each program, for fence.i")
+
+
+@needs_plugins
+def test_sizes(report):
+    """The seed is fixed, so the programs are the same each time. 1 hart: they do not depend on the number of harts."""
+    report.heading("Boot: 1 hart, programs of production's sizes")
+    results = bench.Results()
+    values = results.values[measure(bench.Run("test-sizes", ["sizes 1000 1"]), results), 1, "sizes 1000"]
+    live = values["live"]
+    for limit, share in ((500, 1 / 2), (2048, 3 / 4)):
+        found = values[f"below-{limit}"] / live
+        report.check(live > 100 and abs(found - share) < 0.05, f"{share:.0%} of the programs are below {limit} bytes",
+                     f"{found:.0%} of {live}")
 
 
 @needs_plugins

@@ -23,6 +23,7 @@
  *   bench resize MIB		resize: the host does it at "resize BYTES"
  *   bench fork			fork, exit and wait
  *   bench trace STEPS SEED	load and unload all kinds at random
+ *   bench sizes STEPS SEED	load and unload programs of production's sizes
  *
  * With "-p" as the first argument, it waits for a line of input when all
  * objects of a series are loaded.
@@ -579,11 +580,78 @@ static unsigned int next_random(unsigned int *state)
 }
 
 /* Half of the programs are small, and few are large. */
-static int load_random_program(unsigned int *seed)
+static unsigned int random_length(unsigned int *seed)
 {
 	unsigned int insns = next_random(seed) % 2048;
 
-	return load_program(2 + (insns >> next_random(seed) % 11));
+	return 2 + (insns >> next_random(seed) % 11);
+}
+
+/*
+ * The sizes that Meta has published of its servers: half of the programs have
+ * less than 500 bytes of machine code, three quarters less than 2 KiB. An
+ * instruction of load_program() becomes about 4 bytes. How the sizes are
+ * distributed inside of a quarter is not known. Here they are as likely in
+ * one octave as in another.
+ */
+static unsigned int production_length(unsigned int *seed)
+{
+	static const struct {
+		unsigned int longest, octaves;
+	} quarters[] = { { 120, 4 }, { 120, 4 }, { 480, 2 }, { 3840, 3 } };
+	unsigned int quarter = next_random(seed) % ARRAY_SIZE(quarters), longest;
+
+	longest = quarters[quarter].longest >> next_random(seed) % quarters[quarter].octaves;
+	return longest - next_random(seed) % (longest / 2);
+}
+
+static void flip_program(int *fd, unsigned int (*length)(unsigned int *), unsigned int *seed)
+{
+	if (*fd)
+		close(*fd);
+	*fd = *fd ? 0 : load_program(length(seed));
+}
+
+static void close_programs(int *fds, size_t nr)
+{
+	size_t i;
+
+	for (i = 0; i < nr; i++) {
+		if (fds[i])
+			close(fds[i]);
+	}
+	free(fds);
+}
+
+static void bench_sizes(unsigned int steps, unsigned int seed)
+{
+	int *fds = many_files(MAX_LIVE);
+	unsigned long live = 0, below_500 = 0, below_2048 = 0, bytes = 0;
+	unsigned int i;
+
+	begin(steps, "sizes %u", steps);
+	for (i = 0; i < steps; i++) {
+		unsigned int slot = next_random(&seed) % MAX_LIVE;
+
+		flip_program(&fds[slot], production_length, &seed);
+	}
+	settle();
+	end();
+
+	for (i = 0; i < MAX_LIVE; i++) {
+		unsigned long size = fds[i] ? bpf_image_size(fds[i]) : 0;
+
+		live += !!size;
+		bytes += size;
+		below_500 += size && size < 500;
+		below_2048 += size && size < 2048;
+	}
+	print_value("live", live);
+	print_value("below-500", below_500);
+	print_value("below-2048", below_2048);
+	print_value("image-bytes", bytes);
+	pause_for("sizes");
+	close_programs(fds, MAX_LIVE);
 }
 
 /* Of 20 steps, 16 are for programs, 3 for kprobes, 1 for a module; half of them unload. */
@@ -602,11 +670,7 @@ static void bench_trace(unsigned int steps, unsigned int seed)
 
 		number = next_random(&seed);
 		if (kind > 3) {
-			int *fd = &fds[number % MAX_LIVE];
-
-			if (*fd)
-				close(*fd);
-			*fd = *fd ? 0 : load_random_program(&seed);
+			flip_program(&fds[number % MAX_LIVE], random_length, &seed);
 		} else if (kind) {
 			operate("flip", number % LIVE_PROBES, 0);
 		} else {
@@ -629,16 +693,12 @@ static void bench_trace(unsigned int steps, unsigned int seed)
 	print_value("trace-image-bytes", image);
 	pause_for("trace");
 
-	for (i = 0; i < MAX_LIVE; i++) {
-		if (fds[i])
-			close(fds[i]);
-	}
 	for (number = 0; number < LIVE_MODULES; number++) {
 		if (modules[number])
 			module_unload(copy_name(number));
 	}
 	module_unload(BENCH_MODULE);
-	free(fds);
+	close_programs(fds, MAX_LIVE);
 }
 
 static unsigned long number(const char *text)
@@ -693,6 +753,8 @@ int main(int argc, char **argv)
 		bench_fork();
 	else if (!strcmp(what, "trace") && number(argv[0]) && number(argv[1]))
 		bench_trace(number(argv[0]), number(argv[1]));
+	else if (!strcmp(what, "sizes") && number(argv[0]) && number(argv[1]))
+		bench_sizes(number(argv[0]), number(argv[1]));
 	else
 		number(NULL);
 	return 0;
