@@ -6,8 +6,8 @@ run.py [--all] [FILE...]: without files, runs all files. The docstring of a file
 cover. With --all, as in `make test-all`, it also runs the tests with the mark test_all, for which
 `make test` has no time:
 
-- without the cache: all modules, test_bpf, ftracetest, a thousand cycles, a full window of BPF
-  programs; and each tracer both with and without the cache, where `make test` has one of each
+- without the cache: all modules, test_bpf, ftracetest, a thousand cycles, BPF trampolines, a full
+  window of BPF programs; and each tracer both with and without the cache, where `make test` has one of each
 - a kernel for one hart; 66 harts; all modules with lockdep and full preemption; test_bpf on 32-bit;
   hmm-tests with Sv48; virtio-mem with Sv39
 - a relocatable kernel at the lowest, at the highest and at random addresses

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""BPF trampolines, with the ROX cache and with execmem.rox=0.
+"""BPF trampolines with the ROX cache; in `make test-all` with execmem.rox=0, too.
 
 - KUnit, riscv_bpf_trampoline: arguments in registers and on the stack, return values of each width, all flags,
   as many programs as there can be, tail calls, stack traces; and programs that run while they are poked.
@@ -18,7 +18,7 @@ from conftest import boot_guest
 LIMIT = 300
 
 
-@pytest.fixture(scope="module", params=[1, 0])
+@pytest.fixture(scope="module", params=[1, pytest.param(0, marks=pytest.mark.test_all)])
 def boot(request):
     return boot_guest(request, f"4 harts, BPF trampolines, execmem.rox={request.param}",
                       f"trampolines-{request.param}", mmu="sv57", append=f"kunit.enable=1 execmem.rox={request.param}")
