@@ -11,7 +11,7 @@ ifeq ($(filter rv64 distro,$(KERNEL)),)
 $(error KERNEL=$(KERNEL): give KERNEL=distro or KERNEL=rv64)
 endif
 # All configurations that `make test` boots.
-CONFIGS := $(sort rv64 $(KERNEL)) preempt debug nomodules rv32
+CONFIGS := $(sort rv64 $(KERNEL)) debug nomodules rv32
 # The configurations that `make bench` compares.
 BENCH_CONFIGS := base rv64 $(if $(QUICK),,nohotplug linux-6.12)
 # The configurations that `make check-arch` boots.
@@ -110,7 +110,7 @@ qemu:
 	@scripts/parts/setup qemu
 	@scripts/parts/fetch qemu
 
-test-all: CONFIGS += up relocatable $(if $(filter distro,$(KERNEL)),distro-lockdep)
+test-all: CONFIGS += up preempt relocatable $(if $(filter distro,$(KERNEL)),distro-lockdep)
 test test-all: tree qemu
 	@scripts/kernel/build $(CONFIGS)
 	@scripts/parts/fetch busybox opensbi rv32

@@ -29,7 +29,8 @@ def outside_calls(path, cross):
 
 # All 64-bit kernels that `make test` and `make test-all` build
 @pytest.mark.parametrize("config", [
-    *sorted({"rv64", KERNEL}), "preempt", "debug", "nomodules", pytest.param("up", marks=pytest.mark.test_all),
+    *sorted({"rv64", KERNEL}), "debug", "nomodules",
+    *[pytest.param(config, marks=pytest.mark.test_all) for config in ("up", "preempt")],
     *[pytest.param("distro-lockdep", marks=pytest.mark.test_all)] * (KERNEL == "distro")])
 def test_writer(report, config):
     report.heading(f"Object: {OBJECT} of {config}")

@@ -2,8 +2,9 @@
 """The function tracer and the graph tracer are switched on and off while all harts run.
 
 - Functions are traced and probed a hundred times while three harts execute them, by one tracer and by several,
-  and with direct calls. This does not stop the machine, and all functions take as many fences as one.
-- The tracer's own tests at boot, and the instructions that it writes (KUnit).
+  and with direct calls. This does not stop the machine, and all functions take as many fences as one. The debug
+  kernel does this with full preemption, KASAN and lockdep.
+- The instructions that the tracer writes (KUnit); in `make test-all` its own tests at boot.
 - The tracers do not disturb the loading and unloading of text: modules with traced functions are loaded and
   unloaded, probes are hit, and a hart goes offline and online.
 - A uprobe in a program is hit."""
@@ -55,7 +56,8 @@ def test_tracer(report, start, tracer, rox):
     run_traced(report, boot, tracer, ["probes", "offline"])
 
 
-@pytest.mark.parametrize("config", [pytest.param(KERNEL, marks=distro_only), "preempt"])
+@pytest.mark.parametrize("config", [
+    pytest.param(KERNEL, marks=distro_only), "debug", pytest.param("preempt", marks=pytest.mark.test_all)])
 def test_tracers(report, start, config):
     boot = start(f"4 harts, tracers come and go, {config}", f"tracing-tracers-{config}", config=config, mmu="sv57",
                  append="kunit.enable=1")
