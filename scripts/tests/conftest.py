@@ -81,12 +81,19 @@ class Report:
 REPORT = Report()
 
 
+def cpu_time():
+    """Returns the seconds that ended child processes have taken, such as QEMU."""
+    used = os.times()
+    return used.children_user + used.children_system
+
+
 class Boot:
     """A guest whose test points are reported as they come."""
 
-    def __init__(self, guest, start):
+    def __init__(self, guest, start, cpu):
         self.guest = guest
         self.start = start
+        self.cpu = cpu
         self.ended = False
 
     def suite(self, command, limit, reads=False, **cues):
@@ -177,8 +184,9 @@ class Boot:
                 REPORT.say(f"        {self.guest.met()}")
             REPORT.check(not faults, "no warning, bug or oops on the console",
                          f"{len(faults)}, first: {faults[0]}" if faults else "")
-            REPORT.say(f"        log: {os.path.relpath(self.guest.log)}, {time.monotonic() - self.start:.0f} s")
             self.guest.close()
+            REPORT.say(f"        log: {os.path.relpath(self.guest.log)}, {time.monotonic() - self.start:.0f} s, "
+                       f"{cpu_time() - self.cpu:.1f} s of the host's CPUs")
 
 
 def with_modules(config):
@@ -214,8 +222,8 @@ def boot_guest(request, title, name, config=KERNEL, **options):
     """Boots a guest for a fixture or test, whose request is given. When the fixture or test ends, the
     guest is checked and powered off, whichever tests were selected."""
     REPORT.heading(f"Boot: {title}")
-    begin = time.monotonic()
-    boot = Boot(Guest(name, BUILD / "out" / config, **options), begin)
+    begin = time.monotonic(), cpu_time()
+    boot = Boot(Guest(name, BUILD / "out" / config, **options), *begin)
     request.addfinalizer(boot.end)
     return boot
 
