@@ -2,9 +2,9 @@
 """The kernel at other addresses than the one that it is linked at: configuration relocatable.
 
 It is booted at the lowest, at the highest and at a random virtual address, in each paging mode. Modules,
-kprobes, BPF programs and hot-added memory work there. The seeds of the device tree and the command line
-choose the address. The same image boots from other physical addresses. The build refuses relocations that
-the kernel cannot apply."""
+kprobes, BPF programs and hot-added memory work there. Configuration relocatable-kasan is the same with KASAN.
+The seeds of the device tree and the command line choose the address. The same image boots from other physical
+addresses. The build refuses relocations that the kernel cannot apply."""
 
 import re
 import subprocess
@@ -18,7 +18,7 @@ from lib import BUILD, LINUX
 
 pytestmark = pytest.mark.test_all
 
-CONFIG = "relocatable"
+CONFIG, KASAN = "relocatable", "relocatable-kasan"
 OUT = BUILD / "out" / CONFIG
 MACHINE = machine_of(CONFIG)
 IMAGE = OUT / MACHINE.image
@@ -28,21 +28,21 @@ LINK = 0xffffffff80000000
 MIB, GIB = 1 << 20, 1 << 30
 # What is above the direct map
 SPACE = {"sv39": 32 * GIB, "sv48": 33 * 512 * GIB, "sv57": 1 << 53}
+KASAN_SPACE = 4 * GIB
 LOWEST, RANDOM, HIGHEST = "0", "123456789abcdef0", "ffffffffffffffff"
 LIMIT = 60          # seconds to boot until the kernel finds no root file system
 
 
-def symbols():
+def symbols(out=OUT):
     """Returns the addresses of some symbols where the kernel is linked."""
-    lines = (OUT / "System.map").read_text().splitlines()
+    lines = (out / "System.map").read_text().splitlines()
     return {name: int(address, 16) for address, _, name in map(str.split, lines)
             if name in ("_start", "_text", "_end")}
 
 
-def position(mode, seed):
-    """Returns the address that a seed stands for."""
-    image = -(-(symbols()["_end"] - LINK) // (2 * MIB)) * 2 * MIB
-    space = SPACE[mode]
+def position(space, seed, out=OUT):
+    """Returns the address that a seed stands for in the last `space` bytes of the address space."""
+    image = -(-(symbols(out)["_end"] - LINK) // (2 * MIB)) * 2 * MIB
     area = min(space, 512 * GIB)
     slots, places = area // GIB - 2, (GIB - image) // (2 * MIB)
     slot, place = divmod(seed * (space // area * slots * places) >> 64, places)
@@ -92,6 +92,14 @@ def device_tree(name, chosen=""):
     return tree
 
 
+def check_position(report, guest, space, seed):
+    """Checks where the kernel is, and returns the address."""
+    text = int(guest.output("grep -m 1 ' _text$' /proc/kallsyms").split()[0], 16)
+    here, wanted = text - symbols(guest.out)["_text"] + LINK, position(space, int(seed, 16), guest.out)
+    report.check(here == wanted, f"the kernel is where the seed says, at {here:#x}", f"not at {wanted:#x}")
+    return here
+
+
 @pytest.mark.parametrize("mode", CPUS)
 @pytest.mark.parametrize("seed", [LOWEST, RANDOM, HIGHEST])
 def test_positions(report, start, mode, seed):
@@ -99,9 +107,7 @@ def test_positions(report, start, mode, seed):
                  mmu=mode, ports=1, append=f"kfence.sample_interval=0 kaslr_seed={seed}")
     guest = boot.guest
     linked = symbols()
-    text = int(guest.output("grep -m 1 ' _text$' /proc/kallsyms").split()[0], 16)
-    here, wanted = text - linked["_text"] + LINK, position(mode, int(seed, 16))
-    report.check(here == wanted, f"the kernel is where the seed says, at {here:#x}", f"not at {wanted:#x}")
+    here = check_position(report, guest, SPACE[mode], seed)
     end = here + linked["_end"] - LINK
     report.check(here % (2 * MIB) == 0 and end <= 2 ** 64 - 4096, "it begins at a multiple of 2 MiB, and ends in time")
     report.check((end - 2 * GIB) // (512 * GIB) == end // (512 * GIB) and end - 2 * GIB >= 2 ** 64 - SPACE[mode],
@@ -113,6 +119,17 @@ def test_positions(report, start, mode, seed):
     boot.suite("programs", 60)
     boot.suite("cycles 50", 200)
     boot.suite("hotadd add 512", 180, plug=lambda: guest.plug(0, "512M", 0))
+
+
+# The shadow of the kernel's start shares a page table with that of modules, except at multiples of 16 MiB.
+@pytest.mark.parametrize("mode, seed", [("sv57", LOWEST), ("sv48", RANDOM), ("sv39", RANDOM), ("sv39", HIGHEST)])
+def test_kasan(report, start, mode, seed):
+    boot = start(f"KASAN, {mode.capitalize()}, 2 harts, kaslr_seed={seed}", f"relocatable-kasan-{mode}-{seed}",
+                 config=KASAN, harts=2, mmu=mode, ports=1, memory="1G", append=f"kaslr_seed={seed}")
+    check_position(report, boot.guest, KASAN_SPACE, seed)
+    boot.suite("placement", 120)
+    boot.suite("programs", 120)
+    boot.suite("hotadd add 512", 180, plug=lambda: boot.guest.plug(0, "512M", 0))
 
 
 @pytest.mark.parametrize("mode, seed", [("sv39", LOWEST), ("sv57", HIGHEST)])
@@ -162,7 +179,7 @@ SEEDS = [
 def test_seed(report, name, chosen, append, seed, lines):
     report.heading(f"Early boot: {chosen or 'no seed'} {append}")
     text = early_boot(f"seed-{name}", append, tree=device_tree(name, chosen))
-    wanted = 0 if seed is None else (position("sv57", seed) - LINK) % 2 ** 64
+    wanted = 0 if seed is None else (position(SPACE["sv57"], seed) - LINK) % 2 ** 64
     report.check(offset_of(text) == wanted, f"the offset is {wanted:#x}", offset_of(text))
     report.check(kaslr_lines(text) == lines, " / ".join(lines), kaslr_lines(text))
 
@@ -210,7 +227,7 @@ def test_physical(report, address):
     subprocess.run([f"{CROSS}objcopy", "-O", "binary", "-j", ".text", f"{jump}.elf", jump], check=True)
     text = early_boot(f"physical-{address:x}", f"kaslr_seed={RANDOM}", image=jump,
                       options=["-device", f"loader,file={IMAGE},addr={address:#x},force-raw=on"])
-    report.check(offset_of(text) == (position("sv57", int(RANDOM, 16)) - LINK) % 2 ** 64,
+    report.check(offset_of(text) == (position(SPACE["sv57"], int(RANDOM, 16)) - LINK) % 2 ** 64,
                  "it boots, at the usual virtual address", text[-500:])
 
 

@@ -41,11 +41,17 @@ static void __init apply_relocations(void)
 	}
 }
 
-/* The kernel and its window of modules and BPF programs are above the direct map */
+/*
+ * The kernel and its window of modules and BPF programs can be anywhere above the
+ * direct map, but KASAN has its shadow there: that leaves the last 4 GiB.
+ */
 static void __init choose_address(void *fdt)
 {
 	unsigned long lowest = PAGE_OFFSET + KERN_VIRT_SIZE;
 	unsigned long address;
+
+	if (IS_ENABLED(CONFIG_KASAN))
+		lowest = MODULES_LOWEST_VADDR;
 
 	address = __pi_kaslr_early_init(fdt, lowest, kernel_map.size, &kaslr_choice);
 	if (address)
