@@ -117,6 +117,22 @@ unsigned long ftrace_call_adjust(unsigned long addr)
 }
 
 /**
+ * ftrace_in_slot - whether an address is that of data, in front of a function
+ * @addr: an address in text
+ *
+ * A kprobe must not be there: an ebreak would be taken for a direct call.
+ *
+ * Return: true if @addr is in the slot of a site that is used.
+ */
+bool ftrace_in_slot(unsigned long addr)
+{
+	const struct ftrace_site *site = (void *)ALIGN_DOWN(addr, sizeof(u32));
+	unsigned long ip = (unsigned long)&site->call;
+
+	return ftrace_location_range(ip, ip);
+}
+
+/**
  * ftrace_dyn_arch_init - prepare the sites of the kernel
  *
  * Context: boot, on one hart, after poking_init().

@@ -52,4 +52,13 @@ static inline bool ftrace_reaches(long offset)
 	return offset + 0x800 == (s32)(offset + 0x800);
 }
 
+#ifdef CONFIG_DYNAMIC_FTRACE
+bool ftrace_in_slot(unsigned long addr);
+#else
+static inline bool ftrace_in_slot(unsigned long addr)
+{
+	return false;
+}
+#endif
+
 #endif /* _ASM_RISCV_FTRACE_SITE_H */

@@ -3,7 +3,8 @@
  * BPF trampolines, as user space can use them: programs that trace programs or
  * replace them; programs that trace kernel functions, return instead of them, or
  * guard system calls; and programs that implement the operations of a structure.
- * Each sees the right arguments and return values, and nothing is left of it.
+ * Each sees the right arguments and return values, and nothing is left of it. A
+ * tracer and a probe can be on the same function as a program.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -25,10 +26,8 @@
 #include "common.h"
 
 #define BTF		"/sys/kernel/btf/vmlinux"
+#define FUNCTIONS	TRACING "available_filter_functions"
 #define LIMIT		300	/* seconds */
-
-/* An errno of the kernel that user space headers lack */
-#define ENOTSUPP	524
 
 #define PINNED_VALUES	16
 
@@ -601,10 +600,15 @@ FIXTURE_TEARDOWN(kernel)
 	EXPECT_TRUE(stats_settle("bpf", &self->before));
 }
 
-/* A kernel without direct calls of ftrace refuses to trace its functions. */
-static bool not_traced(int link)
+/* Why programs cannot be on functions of the kernel: NULL if they can */
+static const char *kernel_not_traced(void)
 {
-	return link == -ENOTSUPP || link == -EINVAL;
+	if (access(BTF, R_OK))
+		return "there is no BTF";
+	/* Direct calls come with the tracer. */
+	if (access(FUNCTIONS, R_OK))
+		return "the kernel does not trace its functions";
+	return NULL;
 }
 
 static int trace_kernel(enum bpf_attach_type type, const char *function, int values, size_t nr)
@@ -630,14 +634,10 @@ TEST_F_TIMEOUT(kernel, functions_are_traced, LIMIT)
 	uint64_t values[PINNED_VALUES];
 	int entry, exit, links[2];
 
-	if (access(BTF, R_OK))
-		SKIP(return, "there is no BTF");
+	if (kernel_not_traced())
+		SKIP(return, "%s", kernel_not_traced());
 	entry = trace_kernel(BPF_TRACE_FENTRY, "bpf_fentry_test6", self->values, 6);
 	links[0] = attach_with(entry, BPF_TRACE_FENTRY, 0);
-	if (not_traced(links[0])) {
-		close(entry);
-		SKIP(return, "the kernel does not trace its functions: %s", strerror(-links[0]));
-	}
 	ASSERT_LE(0, links[0]);
 	ASSERT_EQ(0, run_traced(entry));
 	read_values(self->values, values);
@@ -663,6 +663,138 @@ TEST_F_TIMEOUT(kernel, functions_are_traced, LIMIT)
 	close(links[1]);
 	close(entry);
 	close(exit);
+}
+
+#define SHARED_FUNCTION	"bpf_fentry_test6"
+#define SHARED_ARGS	6
+
+enum user { TRACER, PROBE, PROGRAM, NR_USERS };
+
+/* All orders in which they can come or go */
+static const enum user user_orders[][NR_USERS] = {
+	{ TRACER, PROBE, PROGRAM }, { TRACER, PROGRAM, PROBE }, { PROBE, TRACER, PROGRAM },
+	{ PROBE, PROGRAM, TRACER }, { PROGRAM, TRACER, PROBE }, { PROGRAM, PROBE, TRACER },
+};
+
+/* Who is on a function */
+struct users {
+	const char *tracer;
+	int values, prog;
+	int fds[NR_USERS];	/* -1: this user is not there */
+};
+
+static void attach_user(struct __test_metadata *_metadata, struct users *users, enum user user)
+{
+	switch (user) {
+	case TRACER:
+		must_write(TRACING "current_tracer", users->tracer);
+		users->fds[user] = 0;
+		break;
+	case PROBE:
+		users->fds[user] = kprobe_open(SHARED_FUNCTION, 0);
+		break;
+	default:
+		users->fds[user] = attach_with(users->prog, BPF_TRACE_FENTRY, 0);
+	}
+	ASSERT_LE(0, users->fds[user]);
+}
+
+static void detach_user(struct users *users, enum user user)
+{
+	if (user == TRACER)
+		must_write(TRACING "current_tracer", "nop");
+	else
+		close(users->fds[user]);
+	users->fds[user] = -1;
+}
+
+/* Call the function once. All who are on it see that, and nobody else. */
+static void call_shared(struct __test_metadata *_metadata, const struct users *users)
+{
+	const bool traced = users->fds[TRACER] >= 0;
+	const bool probed = users->fds[PROBE] >= 0;
+	const bool programmed = users->fds[PROGRAM] >= 0;
+	unsigned long hits = probed ? kprobe_hits(users->fds[PROBE]) : 0;
+	uint64_t values[PINNED_VALUES];
+	size_t i;
+
+	write_file(TRACING "trace", "");
+	clear_values(users->values);
+	ASSERT_EQ(0, run_traced(users->prog));
+
+	EXPECT_EQ((size_t)traced, count_words(TRACING "trace", SHARED_FUNCTION));
+	if (probed)
+		EXPECT_EQ(hits + 1, kprobe_hits(users->fds[PROBE]));
+	read_values(users->values, values);
+	for (i = 0; i < SHARED_ARGS; i++)
+		EXPECT_EQ(programmed ? 16 + i : 0, values[i]);
+	EXPECT_EQ((uint64_t)programmed, values[SHARED_ARGS]);
+}
+
+FIXTURE(function) {
+	struct stats before;
+	struct users users;
+};
+
+FIXTURE_VARIANT(function) {
+	const char *tracer;
+};
+
+FIXTURE_VARIANT_ADD(function, tracer) {
+	.tracer = "function",
+};
+
+FIXTURE_VARIANT_ADD(function, graph_tracer) {
+	.tracer = "function_graph",
+};
+
+FIXTURE_SETUP(function)
+{
+	size_t i;
+
+	if (kernel_not_traced())
+		return;
+	expedite_rcu("1");
+	must_write(TRACING "set_ftrace_filter", SHARED_FUNCTION);
+	self->before = stats_at_rest("bpf");
+	self->users.tracer = variant->tracer;
+	self->users.values = new_values();
+	self->users.prog = trace_kernel(BPF_TRACE_FENTRY, SHARED_FUNCTION, self->users.values,
+					SHARED_ARGS);
+	for (i = 0; i < NR_USERS; i++)
+		self->users.fds[i] = -1;
+}
+
+FIXTURE_TEARDOWN(function)
+{
+	if (kernel_not_traced())
+		return;
+	close(self->users.prog);
+	close(self->users.values);
+	must_write(TRACING "current_tracer", "nop");
+	write_file(TRACING "set_ftrace_filter", "");
+	EXPECT_TRUE(stats_settle("bpf", &self->before));
+	expedite_rcu("0");
+}
+
+TEST_F_TIMEOUT(function, is_shared_by_all_who_come_and_go_in_any_order, LIMIT)
+{
+	size_t come, go, i;
+
+	if (kernel_not_traced())
+		SKIP(return, "%s", kernel_not_traced());
+	for (come = 0; come < ARRAY_SIZE(user_orders); come++) {
+		for (go = 0; go < ARRAY_SIZE(user_orders); go++) {
+			for (i = 0; i < NR_USERS; i++) {
+				attach_user(_metadata, &self->users, user_orders[come][i]);
+				call_shared(_metadata, &self->users);
+			}
+			for (i = 0; i < NR_USERS; i++) {
+				detach_user(&self->users, user_orders[go][i]);
+				call_shared(_metadata, &self->users);
+			}
+		}
+	}
 }
 
 /* A program that runs instead of @function and denies this process to open files */
@@ -693,10 +825,6 @@ static void deny_open(struct __test_metadata *_metadata, int values, enum bpf_pr
 
 	prog = must_load(type, insns, ARRAY_SIZE(insns), &attach);
 	link = attach_with(prog, attach_type, 0);
-	if (not_traced(link)) {
-		close(prog);
-		SKIP(return, "the kernel does not trace its functions: %s", strerror(-link));
-	}
 	ASSERT_LE(0, link);
 	fd = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
 	err = errno;
@@ -713,24 +841,24 @@ static void deny_open(struct __test_metadata *_metadata, int values, enum bpf_pr
 
 TEST_F_TIMEOUT(kernel, functions_are_not_called, LIMIT)
 {
-	if (access(BTF, R_OK))
-		SKIP(return, "there is no BTF");
+	if (kernel_not_traced())
+		SKIP(return, "%s", kernel_not_traced());
 	deny_open(_metadata, self->values, BPF_PROG_TYPE_TRACING, BPF_MODIFY_RETURN,
 		  "security_file_open", false);
 }
 
 TEST_F_TIMEOUT(kernel, files_are_guarded, LIMIT)
 {
-	if (access(BTF, R_OK))
-		SKIP(return, "there is no BTF");
+	if (kernel_not_traced())
+		SKIP(return, "%s", kernel_not_traced());
 	deny_open(_metadata, self->values, BPF_PROG_TYPE_LSM, BPF_LSM_MAC,
 		  "bpf_lsm_file_open", false);
 }
 
 TEST_F_TIMEOUT(kernel, files_are_guarded_by_programs_that_sleep, LIMIT)
 {
-	if (access(BTF, R_OK))
-		SKIP(return, "there is no BTF");
+	if (kernel_not_traced())
+		SKIP(return, "%s", kernel_not_traced());
 	deny_open(_metadata, self->values, BPF_PROG_TYPE_LSM, BPF_LSM_MAC,
 		  "bpf_lsm_file_open", true);
 }

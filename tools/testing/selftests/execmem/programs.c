@@ -7,7 +7,6 @@
  */
 #include <errno.h>
 #include <linux/filter.h>
-#include <linux/perf_event.h>
 #include <linux/seccomp.h>
 #include <stdint.h>
 #include <string.h>
@@ -20,7 +19,6 @@
 #include "common.h"
 #include "memory.h"
 
-#define TRACING		"/sys/kernel/tracing/"
 #define EVENT		"execmem_stack"
 #define HARDEN		"/proc/sys/net/core/bpf_jit_harden"
 
@@ -209,22 +207,6 @@ TEST_F_TIMEOUT(programs, start_at_random_places, LIMIT)
 	EXPECT_LT(1U, fewest);
 }
 
-/* Returns the errno */
-static int probe_address(unsigned long addr)
-{
-	struct perf_event_attr attr = {
-		.size = sizeof(attr),
-		.type = read_long("/sys/bus/event_source/devices/kprobe/type"),
-		.kprobe_addr = addr,
-	};
-	int fd = syscall(SYS_perf_event_open, &attr, 0, -1, -1, PERF_FLAG_FD_CLOEXEC);
-
-	if (fd < 0)
-		return errno;
-	close(fd);
-	return 0;
-}
-
 /* The memory of a freed program cannot be probed either. */
 TEST_F_TIMEOUT(programs, cannot_be_probed, LIMIT)
 {
@@ -237,12 +219,12 @@ TEST_F_TIMEOUT(programs, cannot_be_probed, LIMIT)
 	bpf_symbol(fd, symbol, sizeof(symbol));
 	ksft_print_msg("the program is %s the kernel's text\n",
 		       in_text_tail(addr) ? "behind" : "elsewhere than behind");
-	EXPECT_EQ(EINVAL, probe_address(addr));
+	EXPECT_EQ(-EINVAL, kprobe_open_at(addr));
 
 	close(fd);
 	while (symbol_address(symbol) && time(NULL) - start <= SETTLE_LIMIT)
 		usleep(1000);
-	EXPECT_EQ(ENOENT, probe_address(addr));
+	EXPECT_EQ(-ENOENT, kprobe_open_at(addr));
 }
 
 /* In a child: filter a system call. Exits with 0 if there is one more program then. */

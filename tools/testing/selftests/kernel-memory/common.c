@@ -122,6 +122,17 @@ void write_file(const char *path, const char *text)
 	close(fd);
 }
 
+size_t count_words(const char *path, const char *word)
+{
+	char *text = read_file(path), *at;
+	size_t n = 0;
+
+	for (at = text; (at = strstr(at, word)); at += strlen(word))
+		n++;
+	free(text);
+	return n;
+}
+
 /*
  * A line is "---[ name ]---" or
  * "0xstart-0xend   0xphys  <n><unit> <level> <software> D A G U X W R V". A
@@ -488,27 +499,40 @@ unsigned long first_insn(void)
 
 	/* Looked up once: later calls must do nothing but open. */
 	if (offset < 0)
-		offset = access("/sys/kernel/tracing/available_filter_functions", F_OK) ?
+		offset = access(TRACING "available_filter_functions", F_OK) ?
 			 0 : TRACER_CALL;
 	return offset;
 }
 
-int kprobe_open(const char *function, unsigned long offset)
+static int open_kprobe(struct perf_event_attr *attr)
 {
 	static long type;
-	struct perf_event_attr attr = {
-		.size = sizeof(attr),
-		.kprobe_func = (uintptr_t)function,
-		.probe_offset = offset,
-	};
 	int fd;
 
 	/* Read once: later calls must do nothing but open. */
 	if (!type)
 		type = read_long("/sys/bus/event_source/devices/kprobe/type");
-	attr.type = type;
-	fd = syscall(SYS_perf_event_open, &attr, 0, -1, -1, PERF_FLAG_FD_CLOEXEC);
+	attr->size = sizeof(*attr);
+	attr->type = type;
+	fd = syscall(SYS_perf_event_open, attr, 0, -1, -1, PERF_FLAG_FD_CLOEXEC);
 	return fd < 0 ? -errno : fd;
+}
+
+int kprobe_open(const char *function, unsigned long offset)
+{
+	struct perf_event_attr attr = {
+		.kprobe_func = (uintptr_t)function,
+		.probe_offset = offset,
+	};
+
+	return open_kprobe(&attr);
+}
+
+int kprobe_open_at(unsigned long addr)
+{
+	struct perf_event_attr attr = { .kprobe_addr = addr };
+
+	return open_kprobe(&attr);
 }
 
 int kprobe_attach(const char *function)

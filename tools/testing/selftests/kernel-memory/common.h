@@ -49,6 +49,7 @@
 
 #define PTDUMP		"/sys/kernel/debug/kernel_page_tables"
 #define STATS		"/sys/kernel/debug/execmem"
+#define TRACING		"/sys/kernel/tracing/"
 
 /* One line of PTDUMP */
 struct mapping {
@@ -91,6 +92,8 @@ long read_long(const char *path);
 int try_write(const char *path, const char *text);
 void must_write(const char *path, const char *text);
 void write_file(const char *path, const char *text);
+/* How often a file has a word */
+size_t count_words(const char *path, const char *word);
 
 /* Read the dump. Free it with ptdump_free(). */
 struct ptdump ptdump_read(void);
@@ -165,9 +168,11 @@ long target_answer(void);
 unsigned long first_insn(void);
 /*
  * Attach a kprobe that counts the hits of this process until its file
- * descriptor is closed. On failure, kprobe_open() returns a negative errno.
+ * descriptor is closed. On failure, it returns a negative errno.
  */
 int kprobe_open(const char *function, unsigned long offset);
+/* The same at an address */
+int kprobe_open_at(unsigned long addr);
 /* The same at first_insn() */
 int kprobe_attach(const char *function);
 unsigned long kprobe_hits(int fd);

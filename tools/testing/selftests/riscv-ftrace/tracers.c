@@ -19,7 +19,6 @@
 #define LIMIT	300	/* seconds */
 #define CALLERS	3
 
-#define TRACING		"/sys/kernel/tracing/"
 #define INSTANCE	TRACING "instances/riscv-ftrace/"
 #define FUNCTIONS	TRACING "available_filter_functions"
 
@@ -31,17 +30,6 @@
 #define KO		"modules/" MODULE ".ko"
 #define PARAMETERS	"/sys/module/" MODULE "/parameters/"
 #define TARGET		"ftrace_direct_target"
-
-static size_t lines_with(const char *path, const char *word)
-{
-	char *text = read_file(path), *at;
-	size_t n = 0;
-
-	for (at = text; (at = strstr(at, word)); at += strlen(word))
-		n++;
-	free(text);
-	return n;
-}
 
 static void call(size_t times)
 {
@@ -68,21 +56,11 @@ static void filter(const char *function)
 	must_write(TRACING "set_ftrace_filter", function);
 }
 
-/* must_write() does not truncate. */
-static void truncate_file(const char *path)
-{
-	int fd = open(path, O_WRONLY | O_TRUNC);
-
-	if (fd < 0)
-		die("open %s: %s", path, strerror(errno));
-	close(fd);
-}
-
 static void reset(void)
 {
 	set_tracer("nop");
-	truncate_file(TRACING "set_ftrace_filter");
-	truncate_file(TRACING "set_ftrace_pid");
+	write_file(TRACING "set_ftrace_filter", "");
+	write_file(TRACING "set_ftrace_pid", "");
 }
 
 /* Call until the parent ends this process. A failing call ends it with an error. */
@@ -169,7 +147,7 @@ TEST_F_TIMEOUT(switching, all_functions_is_as_cheap_as_one, LIMIT)
 	reset();
 	all = calls_of("flush_icache_all");
 	ksft_print_msg("%zu functions on and off: %lu fences, and for one %lu\n",
-		       lines_with(FUNCTIONS, "\n"), all, one);
+		       count_words(FUNCTIONS, "\n"), all, one);
 	EXPECT_LT(1UL, one);
 	EXPECT_EQ(one, all);
 	EXPECT_EQ(0UL, calls_of("stop_machine_cpuslocked"));
@@ -187,6 +165,38 @@ TEST_F_TIMEOUT(switching, a_probe_at_an_entry_does_not_stop_the_machine, LIMIT)
 	close(fd);
 	EXPECT_EQ(0UL, kprobe_hits(stops));
 	close(stops);
+}
+
+/*
+ * The word in front of a function is data: where its direct call leads. A probe in
+ * it would be taken for that.
+ */
+static void expect_no_probes(struct __test_metadata *_metadata, const char *function)
+{
+	unsigned long entry = symbol_address(function);
+
+	ASSERT_NE(0UL, entry);
+	EXPECT_EQ(-EILSEQ, kprobe_open_at(entry - 4));
+	EXPECT_EQ(-EILSEQ, kprobe_open_at(entry - 2));
+}
+
+TEST_F_TIMEOUT(switching, no_probe_is_in_front_of_a_function, LIMIT)
+{
+	expect_no_probes(_metadata, TRACED);
+	call(HITS);
+	filter(TRACED);
+	set_tracer("function");
+	expect_no_probes(_metadata, TRACED);
+	call(HITS);
+
+	need(KO);
+	module_load(KO);
+	expect_no_probes(_metadata, TARGET);
+	must_write(PARAMETERS "direct", "1");
+	expect_no_probes(_metadata, TARGET);
+	EXPECT_EQ(TARGET_ANSWER, read_long(PARAMETERS "answer"));
+	EXPECT_EQ(1, read_long(PARAMETERS "calls1"));
+	module_unload(MODULE);
 }
 
 FIXTURE(tracers) {
@@ -239,12 +249,12 @@ TEST_F_TIMEOUT(tracers, come_and_go_unnoticed_by_other_callers, LIMIT)
 		call(HITS);
 		hits += kprobe_hits(fd);
 		close(fd);
-		traced = lines_with(TRACING "trace", TRACED_LINE);
+		traced = count_words(TRACING "trace", TRACED_LINE);
 		wrong += traced != 2 * HITS;
 		/* This empties the trace. */
 		set_tracer("nop");
 		call(HITS);
-		wrong += lines_with(TRACING "trace", TRACED_LINE) != 0;
+		wrong += count_words(TRACING "trace", TRACED_LINE) != 0;
 	}
 	EXPECT_EQ((size_t)CALLERS, stop_callers(self->callers));
 	EXPECT_EQ(variant->cycles * HITS, hits);
@@ -268,14 +278,14 @@ TEST_F_TIMEOUT(tracers, share_a_function, LIMIT)
 		call(HITS);
 		must_write(INSTANCE "current_tracer", "function");
 		call(HITS);
-		wrong += lines_with(TRACING "trace", TRACED_LINE) != 2 * HITS;
+		wrong += count_words(TRACING "trace", TRACED_LINE) != 2 * HITS;
 		set_tracer("nop");
 		call(HITS);
-		wrong += lines_with(INSTANCE "trace", TRACED_LINE) != 2 * HITS;
+		wrong += count_words(INSTANCE "trace", TRACED_LINE) != 2 * HITS;
 		must_write(INSTANCE "current_tracer", "nop");
 		call(HITS);
-		wrong += lines_with(TRACING "trace", TRACED_LINE) != 0;
-		wrong += lines_with(INSTANCE "trace", TRACED_LINE) != 0;
+		wrong += count_words(TRACING "trace", TRACED_LINE) != 0;
+		wrong += count_words(INSTANCE "trace", TRACED_LINE) != 0;
 	}
 	EXPECT_EQ((size_t)CALLERS, stop_callers(self->callers));
 	EXPECT_EQ(0UL, wrong);
@@ -321,7 +331,7 @@ TEST_F_TIMEOUT(tracers, leave_direct_calls_alone, LIMIT)
 		read_answers();
 		set_direct("2");
 		read_answers();
-		wrong += lines_with(TRACING "trace", TARGET) != 2 * HITS;
+		wrong += count_words(TRACING "trace", TARGET) != 2 * HITS;
 		set_tracer("nop");
 		read_answers();
 		set_direct("0");
