@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The kernel's own tests of code that the series touches still pass: test_bpf.ko, test_vmalloc.ko and
-the kprobe cases of ftracetest. The kprobes KUnit suite runs in test_users.py."""
+ftracetest. `make test` runs those directories of ftracetest that are about the function tracer and
+probes, `make test-all` runs the others, too. The kprobes KUnit suite runs in test_users.py."""
 
+import fnmatch
 import re
 
 import pytest
@@ -9,19 +11,46 @@ import pytest
 from conftest import with_modules
 from guest.machine import KERNEL
 
-# ftracetest cases that cannot run here, with the reason
+LIMIT = 900
+
+# Directories of ftracetest whose cases use the function tracer or probes
+TRACERS_AND_PROBES = ("direct", "dynevent", "ftrace", "kprobe")
+OTHERS = ("00basic", "event", "filter", "instances", "preemptirq", "selftest", "tracer", "trigger")
+
+NO_SYNTHETIC = "synthetic events are off"
+NO_HISTOGRAMS = "histograms of events are off"
+NO_PROFILER = "the function profiler is off"
+NO_LATENCY = "the tracers of latencies are off: they slow down every kernel"
+# Patterns of ftracetest cases that cannot run here, with the reason
 NOT_HERE = {
-    "kprobe_args_string.tc": "it has no register names for riscv",
-    "kprobe_args_syntax.tc": "it has no register names for riscv",
-    "kprobe_non_uniq_symbol.tc": "the kernel has no two functions of the name it wants",
-    "probepoint.tc": "it probes an instruction that 6.1 on riscv refuses, unpatched too",
+    "direct/*": "the sample of direct calls is not built; test_tracing.py tests direct calls",
+    "dynevent/add_remove_synth.tc": NO_SYNTHETIC,
+    "dynevent/clear_select_events.tc": NO_SYNTHETIC,
+    "dynevent/generic_clear_event.tc": NO_SYNTHETIC,
+    "ftrace/func_profile*.tc": NO_PROFILER,
+    "kprobe/kprobe_args_string.tc": "it has no register names for riscv",
+    "kprobe/kprobe_args_syntax.tc": "it has no register names for riscv",
+    "kprobe/kprobe_non_uniq_symbol.tc": "the kernel has no two functions of the name it wants",
+    "preemptirq/irqsoff_tracer.tc": NO_LATENCY,
+    "selftest/bashisms.tc": "it is about the scripts, and the guest has no checkbashisms",
+    "tracer/wakeup*.tc": NO_LATENCY,
+    "trigger/inter-event/trigger-*.tc": NO_SYNTHETIC,
+    "trigger/trigger-*hist*.tc": NO_HISTOGRAMS,
+    "trigger/trigger-trace-marker-synthetic*.tc": NO_SYNTHETIC,
 }
 # Additional cases that cannot run on the lean kernel
 NOT_LEAN = {
-    "kprobe_ftrace.tc": "the function tracer is off",
-    "kprobe_module.tc": "the module that it probes is not built",
-    "uprobe_syntax_errors.tc": "uprobes are off",
+    "kprobe/kprobe_ftrace.tc": "the function tracer is off",
+    "kprobe/kprobe_module.tc": "the module that it probes is not built",
+    "kprobe/probepoint.tc": "it probes an instruction that 6.1 on riscv refuses, unpatched too",
+    "kprobe/uprobe_syntax_errors.tc": "uprobes are off",
 }
+
+
+def why_not_here(name):
+    """Returns why a case of ftracetest cannot run here, or None."""
+    patterns = NOT_HERE if KERNEL == "distro" else NOT_HERE | NOT_LEAN
+    return next((reason for pattern, reason in patterns.items() if fnmatch.fnmatch(name, pattern)), None)
 
 
 @pytest.mark.parametrize("rox", [1, pytest.param(0, marks=pytest.mark.test_all)])
@@ -49,24 +78,42 @@ def test_vmalloc(report, start):
         report.check(int(passed) and not int(failed), f"test_vmalloc: {name}")
 
 
-@pytest.mark.parametrize("rox", [1, pytest.param(0, marks=pytest.mark.test_all)])
-def test_ftracetest(report, start, rox):
-    """Runs the kprobe cases of tools/testing/selftests/ftrace."""
-    boot = start(f"2 harts, ftracetest, execmem.rox={rox}", f"ftracetest-{rox}", harts=2,
-                 mmu="sv57", initramfs=with_modules(KERNEL), append=f"execmem.rox={rox}")
-    not_here = NOT_HERE | ({} if KERNEL == "distro" else NOT_LEAN)
-    names = boot.guest.output("ls /ftrace/test.d/kprobe").split()
-    for name in [name for name in names if name in not_here]:
-        report.skip(f"ftracetest: {name}", not_here[name])
-    names = [name for name in names if name not in not_here]
-    cases = " ".join(f"/ftrace/test.d/kprobe/{name}" for name in names)
-    boot.guest.run(f"sh /ftrace/ftracetest -k -l /tmp/ftracetest {cases}", 600)
+def run_ftracetest(report, boot, directories):
+    """Runs directories of tools/testing/selftests/ftrace/test.d."""
+    guest = boot.guest
+    found = guest.output(f"cd /ftrace/test.d && find {' '.join(directories)} -name '*.tc'").split()
+    for name in sorted(filter(why_not_here, found)):
+        report.skip(f"ftracetest: {name}", why_not_here(name))
+    names = sorted(name for name in found if not why_not_here(name))
+    guest.run(f"(cd /ftrace/test.d; sh ../ftracetest -k -l /tmp/ftracetest {' '.join(names)})", LIMIT)
 
-    log = boot.guest.output("cat /tmp/ftracetest/ftracetest.log")
-    results = re.findall(r"^\[(\d+)\].*\t\[(\w+)\]$", log, re.MULTILINE)
-    report.check(len(results) == len(names) >= 14, f"ftracetest ran {len(names)} kprobe cases")
-    for name, (number, result) in zip(names, results):
+    # The log of a case begins with the path of the case. Some cases run a second time, in an instance.
+    cases = dict(re.findall(r"/(\d+)-\S*:execute.*: /ftrace/test\.d/(\S+)",
+                            guest.output("grep -m 1 ^execute /tmp/ftracetest/*-log.*")))
+    results = re.findall(r"^\[(\d+)\](.*)\t\[(\w+)\]$", guest.output("cat /tmp/ftracetest/ftracetest.log"),
+                         re.MULTILINE)
+    once = [cases[number] for number, title, _ in results if "(instance)" not in title]
+    report.check(names and once == names, f"ftracetest ran {len(names)} cases of {', '.join(directories)}")
+    for number, title, result in results:
         said = ""
         if result != "PASS":
-            said = boot.guest.output(f"tail -n 2 /tmp/ftracetest/{number}-*").replace("\n", " / ")
-        report.check(result == "PASS", f"ftracetest: {name}", f"{result}: {said}")
+            said = guest.output(f"tail -n 2 /tmp/ftracetest/{number}-*").replace("\n", " / ")
+        instance = ", in an instance" if "(instance)" in title else ""
+        report.check(result == "PASS", f"ftracetest: {cases[number]}{instance}", f"{result}: {said}")
+
+
+@pytest.mark.parametrize("rox", [1, pytest.param(0, marks=pytest.mark.test_all)])
+def test_ftracetest(report, start, rox):
+    """Runs the cases of ftracetest that use the function tracer or probes."""
+    boot = start(f"2 harts, ftracetest, execmem.rox={rox}", f"ftracetest-{rox}", harts=2,
+                 mmu="sv57", initramfs=with_modules(KERNEL), append=f"execmem.rox={rox}")
+    run_ftracetest(report, boot, TRACERS_AND_PROBES if KERNEL == "distro" else ["kprobe"])
+
+
+@pytest.mark.test_all
+@pytest.mark.skipif(KERNEL != "distro", reason="the lean kernel has few tracers")
+def test_other_ftracetest(report, start):
+    """Runs all other cases of ftracetest."""
+    boot = start("2 harts, the rest of ftracetest", "ftracetest-rest", harts=2, mmu="sv57",
+                 initramfs=with_modules(KERNEL))
+    run_ftracetest(report, boot, OTHERS)
