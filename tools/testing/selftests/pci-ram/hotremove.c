@@ -812,14 +812,16 @@ static bool removal_waits(size_t unused)
 static void main_leaving(void)
 {
 	char *names = read_file(PARAM_DEVICES);
-	struct memory_state none = memory_state();
 	char device[16], last[16];
+	struct memory_state none;
 	struct ranges ranges;
 	pid_t remover;
 	int err;
 
 	ksft_set_plan(4);
+	/* A module may split pages of the direct map, so it is loaded first. */
 	module_load("modules/pci_wait.ko");
+	none = memory_state();
 	ranges = plug(1);
 	find_device(ranges.range[0].start, device);
 	find_power(device, power);
