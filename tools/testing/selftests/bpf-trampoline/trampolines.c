@@ -26,7 +26,6 @@
 #include "common.h"
 
 #define BTF		"/sys/kernel/btf/vmlinux"
-#define FUNCTIONS	TRACING "available_filter_functions"
 #define LIMIT		300	/* seconds */
 
 #define PINNED_VALUES	16
@@ -606,7 +605,7 @@ static const char *kernel_not_traced(void)
 	if (access(BTF, R_OK))
 		return "there is no BTF";
 	/* Direct calls come with the tracer. */
-	if (access(FUNCTIONS, R_OK))
+	if (access(TRACED_FUNCTIONS, R_OK))
 		return "the kernel does not trace its functions";
 	return NULL;
 }

@@ -499,7 +499,7 @@ unsigned long first_insn(void)
 
 	/* Looked up once: later calls must do nothing but open. */
 	if (offset < 0)
-		offset = access(TRACING "available_filter_functions", F_OK) ?
+		offset = access(TRACED_FUNCTIONS, F_OK) ?
 			 0 : TRACER_CALL;
 	return offset;
 }

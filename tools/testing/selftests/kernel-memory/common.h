@@ -50,6 +50,7 @@
 #define PTDUMP		"/sys/kernel/debug/kernel_page_tables"
 #define STATS		"/sys/kernel/debug/execmem"
 #define TRACING		"/sys/kernel/tracing/"
+#define TRACED_FUNCTIONS TRACING "available_filter_functions"
 
 /* One line of PTDUMP */
 struct mapping {

@@ -20,7 +20,6 @@
 #define CALLERS	3
 
 #define INSTANCE	TRACING "instances/riscv-ftrace/"
-#define FUNCTIONS	TRACING "available_filter_functions"
 
 /* The system call that is traced, and what the trace has of it */
 #define TRACED		PROBED_SYSCALL
@@ -147,7 +146,7 @@ TEST_F_TIMEOUT(switching, all_functions_is_as_cheap_as_one, LIMIT)
 	reset();
 	all = calls_of("flush_icache_all");
 	ksft_print_msg("%zu functions on and off: %lu fences, and for one %lu\n",
-		       count_words(FUNCTIONS, "\n"), all, one);
+		       count_words(TRACED_FUNCTIONS, "\n"), all, one);
 	EXPECT_LT(1UL, one);
 	EXPECT_EQ(one, all);
 	EXPECT_EQ(0UL, calls_of("stop_machine_cpuslocked"));
@@ -371,6 +370,6 @@ TEST_F_TIMEOUT(tracers, see_direct_calls_come_and_go, LIMIT)
 int main(int argc, char **argv)
 {
 	prepare();
-	need(FUNCTIONS);
+	need(TRACED_FUNCTIONS);
 	return test_harness_run(argc, argv);
 }

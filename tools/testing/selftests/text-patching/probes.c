@@ -281,12 +281,11 @@ TEST_F_TIMEOUT(probes, are_refused_on_what_writes_to_text, LIMIT)
 /* The tracer must not patch this code either. */
 TEST_F_TIMEOUT(probes, of_the_tracer_are_not_on_what_writes_to_text, LIMIT)
 {
-	const char *path = "/sys/kernel/tracing/available_filter_functions";
 	char *functions;
 
-	if (access(path, F_OK))
+	if (access(TRACED_FUNCTIONS, F_OK))
 		SKIP(return, "there are no tracers of functions");
-	functions = read_file(path);
+	functions = read_file(TRACED_FUNCTIONS);
 	EXPECT_NE(NULL, strstr(functions, "\ndo_exit\n"));
 	EXPECT_EQ(NULL, strstr(functions, "\n" WRITER "\n"));
 	free(functions);
