@@ -110,7 +110,7 @@ qemu:
 	@scripts/parts/setup qemu
 	@scripts/parts/fetch qemu
 
-test-all: CONFIGS += up preempt relocatable relocatable-kasan $(if $(filter distro,$(KERNEL)),distro-lockdep)
+test-all: CONFIGS += base up preempt relocatable relocatable-kasan $(if $(filter distro,$(KERNEL)),distro-lockdep)
 test test-all: tree qemu
 	@scripts/kernel/build $(CONFIGS)
 	@scripts/parts/fetch busybox opensbi rv32
