@@ -35,9 +35,10 @@ WEAK_COUNTS = re.compile(
     r"^(?:riscv_weak_at_exit )?(weak-fetch|weak-tlb|cache-invalid): .*stale (\d+) .*?resolved (\d+)")
 
 # The limits of boots and commands are in seconds, and far above the times on an idle machine. All
-# limits are multiplied by PATIENCE, because the machine may be busy. The weak machine is slower.
-PATIENCE = 2
-WEAK_PATIENCE = 5
+# limits are multiplied by PATIENCE, because the machine may be busy, and run.py runs two files at a time.
+# The weak machine is slower.
+PATIENCE = 4
+WEAK_PATIENCE = 10
 BOOT_LIMIT = 120        # to the shell; an idle machine takes about two seconds, ten with KUnit
 COMMAND_LIMIT = 60
 POWEROFF_LIMIT = 30

@@ -21,6 +21,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 
 import pytest
@@ -192,10 +193,12 @@ class Boot:
 def with_modules(config):
     """Returns an initramfs of two archives: the guest's programs, and all modules of the kernel for modprobe."""
     archive = BUILD / f"guest/{config}/with-modules.cpio.gz"
-    with open(archive, "wb") as joined:
+    # Another test may be about to boot the same archive.
+    with tempfile.NamedTemporaryFile(dir=archive.parent, delete=False) as joined:
         for part in ("initramfs", "modules"):
             with open(BUILD / f"{part}-{config}.cpio.gz", "rb") as file:
                 shutil.copyfileobj(file, joined)
+    os.replace(joined.name, archive)
     return archive
 
 

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""Runs the tests, each file of scripts/tests in its own process, one after the other.
+"""Runs the tests, each file of scripts/tests in its own process, two at a time.
 
 run.py [--all] [FILE...]: without files, runs all files. The docstring of a file says what its tests
 cover. With --all, as in `make test-all`, it also runs the tests with the mark test_all, for which
@@ -18,9 +18,9 @@ cover. With --all, as in `make test-all`, it also runs the tests with the mark t
   that are older than a mapping that they use; memory that is lost, and memory errors
 - eight blocks that are lost at once
 
-Files do not run in parallel: the guests of one file keep two processors busy, and with two files at a
-time, tests exceeded their time limits. The output of a file appears when the file is done. The last
-lines are the time of each file, the failures, and the sum: "N passed, M failed".
+Two files run at a time: most guests keep one processor busy, or wait. The output of a file appears
+when the file is done. The last lines are the time of each file, the failures, and the sum:
+"N passed, M failed".
 """
 
 import os
@@ -35,6 +35,7 @@ sys.path.append(sys.path[0] + "/..")    # lib.py and the folders beside this one
 from lib import TOP, Progress, die
 
 TESTS = TOP / "scripts/tests"
+AT_A_TIME = 2
 
 
 class Run:
@@ -77,19 +78,23 @@ def main():
     environment = {**os.environ, "TEST_ALL": "1" if everything else ""}
     taken, total, failures = {}, [0, 0, 0], []
     progress = Progress("testing")
-    for number, path in enumerate(files):
-        run = Run(path, environment)
-        try:
-            while run.process.poll() is None:
-                progress.show(f"{path.stem}, {len(files) - number - 1} files wait")
-                time.sleep(0.1)
-        except KeyboardInterrupt:
+    waiting, running = list(files), []
+    try:
+        while waiting or running:
+            while waiting and len(running) < AT_A_TIME:
+                running.append(Run(waiting.pop(0), environment))
+            for run in [run for run in running if run.process.poll() is not None]:
+                running.remove(run)
+                total = [sum(pair) for pair in zip(total, run.end())]
+                taken[run.path.stem] = run.seconds
+                failures += [f"{run.path.stem}: {line}" for line in run.failures]
+            progress.show(f"{', '.join(run.path.stem for run in running)}; {len(waiting)} files wait")
+            time.sleep(0.1)
+    except KeyboardInterrupt:
+        for run in running:
             run.process.wait()
             run.end()
-            die("interrupted")
-        total = [sum(pair) for pair in zip(total, run.end())]
-        taken[path.stem] = run.seconds
-        failures += [f"{path.stem}: {line}" for line in run.failures]
+        die("interrupted")
     print("Minutes that each file took:")
     for name, seconds in sorted(taken.items(), key=lambda pair: -pair[1]):
         print(f"  {duration(seconds):>6}  {name}")
