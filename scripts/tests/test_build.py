@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The compiler command and the checksums of symbols that kbuild gets."""
+"""The compiler command and the checksums of symbols that kbuild gets, and the options of each kernel."""
 
+import shutil
 import subprocess
 
 import pytest
 
 from lib import BUILD, TOP, kernel_make
-from guest.machine import CROSS, KERNEL
+from guest.machine import CONFIG, CROSS, KERNEL, machine_of, source_of
+from kernel.configure import configure
 
 
 def test_embedded_file_is_this_build_s(tmp_path):
@@ -45,3 +47,19 @@ def test_checksums_of_symbols_are_kbuild_s(tmp_path):
     assert seen[0] == seen[1] != seen[2]
     hits = subprocess.run(["ccache", "--print-stats"], env=env, check=True, capture_output=True, text=True).stdout
     assert "direct_cache_hit\t1\n" in hits
+
+
+@pytest.fixture(scope="module")
+def configured(tmp_path_factory):
+    """One directory for all kernels: kconfig's programs are compiled once."""
+    return tmp_path_factory.mktemp("configured")
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in CONFIG.glob("*.config")))
+def test_options_take_effect(configured, name):
+    """The kernels that `make test` does not build can be configured, too."""
+    if not shutil.which(f"{machine_of(name).cross}gcc"):
+        pytest.skip(f"there is no {machine_of(name).cross}gcc: `make check-arch` installs it")
+    if not source_of(name).exists():
+        pytest.skip(f"there is no {source_of(name).relative_to(TOP)}: `make bench` and `make test-all` make it")
+    configure(name, configured, configured / "log")
