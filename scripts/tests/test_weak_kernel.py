@@ -83,7 +83,7 @@ def test_soak(start, name, weak):
 
 @pytest.mark.test_all
 def test_base(report, start):
-    """Linux 6.1 maps the memory map without an sfence.vma, and dies when it stores there. Nothing else is wrong."""
+    """Linux 6.1 maps the memory map without an sfence.vma, and dies when it stores there."""
     report.heading("Boot: Linux 6.1 without the series, in the weak machine")
     said = failure("weak-base", "", config="base")
     # Documentation/riscv/vm-layout.rst: where Sv57 has the memory map
