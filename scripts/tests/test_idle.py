@@ -3,14 +3,17 @@
 
 QEMU has no stale instructions, so the test cannot show whether the hart has flushed them."""
 
+import os
 import subprocess
 
 import pytest
 
 from lib import BUILD
 from guest.machine import KERNEL, machine_of
+from guest.vm import CPUS, QEMU_MODES, ROMS
 
 LIMIT = 300
+MMU = "sv57"
 HARTS = 2
 MEMORY = "512M"
 # An idle state in which harts lose registers and CSRs, for the device tree
@@ -33,11 +36,11 @@ IDLE_STATE = """
 
 def device_tree(out):
     """Returns QEMU's device tree with this idle state for each hart. dtc is from the kernel's build."""
-    machine = machine_of(out.name)
     tree, source = BUILD / "guest/idle.dtb", BUILD / "guest/idle.dts"
-    kind, name, *cpu = machine.options
-    subprocess.run([machine.qemu, kind, f"{name},dumpdtb={tree}", *cpu, "-smp", str(HARTS), "-m", MEMORY,
-                    "-nodefaults", "-display", "none"], check=True, capture_output=True)
+    kind, name, *_ = machine_of(out.name).options
+    subprocess.run([os.environ.get("QEMU") or QEMU_MODES, kind, f"{name},dumpdtb={tree}", "-cpu", CPUS[MMU],
+                    "-L", ROMS, "-smp", str(HARTS), "-m", MEMORY, "-nodefaults", "-display", "none"],
+                   check=True, capture_output=True)
     dtc = [out / "scripts/dtc/dtc", "-q", "-I"]
     states = "".join(f"/ {{ cpus {{ cpu@{hart} {{ cpu-idle-states = <&lost>; }}; }}; }};\n" for hart in range(HARTS))
     said = subprocess.run([*dtc, "dtb", "-O", "dts", tree], check=True, stdout=subprocess.PIPE, text=True).stdout
@@ -49,7 +52,7 @@ def device_tree(out):
 @pytest.mark.skipif(KERNEL != "distro", reason="the lean kernel suspends no hart")
 def test_idle(report, start):
     tree = device_tree(BUILD / "out" / KERNEL)
-    boot = start(f"{HARTS} harts that lose their state when idle", "idle", harts=HARTS, memory=MEMORY,
+    boot = start(f"{HARTS} harts that lose their state when idle", "idle", harts=HARTS, mmu=MMU, memory=MEMORY,
                  devices=["-dtb", str(tree)])
 
     def suspended():

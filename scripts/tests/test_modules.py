@@ -160,7 +160,8 @@ def test_lists(report):
 @distro_only
 def test_lockdown(report, start):
     """A locked-down kernel refuses modules without a signature. kprobes and BPF programs work."""
-    boot = start("distro, 2 harts, lockdown=integrity", "modules-lockdown", harts=2, append="lockdown=integrity")
+    boot = start("distro, 2 harts, lockdown=integrity", "modules-lockdown", harts=2, mmu="sv57",
+                 append="lockdown=integrity")
     guest = boot.guest
     # The last 28 bytes are the marker of a signature: without them the module counts as unsigned.
     guest.output("file=modules/execmem_target.ko; head -c $(($(stat -c %s $file) - 28)) $file > /tmp/unsigned.ko")

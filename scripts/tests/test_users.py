@@ -114,7 +114,7 @@ def test_small_pages(report, start):
 def test_many_harts(report, start):
     """The mask of harts for the firmware needs more than one word."""
     harts = 66
-    boot = start(f"{harts} harts", "users-harts", harts=harts, memory="1G")
+    boot = start(f"{harts} harts", "users-harts", harts=harts, mmu="sv57", memory="1G")
     seen = boot.guest.output("grep -c ^processor /proc/cpuinfo")
     report.check(seen == str(harts), "all harts are there", seen)
     for program in "placement", "probes", "cycles 20":
