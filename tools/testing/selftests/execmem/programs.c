@@ -82,6 +82,24 @@ TEST_F_TIMEOUT(programs, call_a_function_of_their_own, LIMIT)
 	close(fd);
 }
 
+/* A hart runs what another one has loaded, and executes no fence.i of its own in between. */
+TEST_F_TIMEOUT(programs, run_on_another_hart, LIMIT)
+{
+	int fds[LOADS], i;
+
+	if (sysconf(_SC_NPROCESSORS_ONLN) == 1)
+		SKIP(return, "there is one hart");
+	for (i = 0; i < LOADS; i++) {
+		pin_to_cpu(0);
+		fds[i] = bpf_load(i);
+		pin_to_cpu(1);
+		EXPECT_EQ(i, (int)bpf_run(fds[i]));
+	}
+	/* A program that is freed has all harts look. */
+	for (i = 0; i < LOADS; i++)
+		close(fds[i]);
+}
+
 TEST_F_TIMEOUT(programs, jump_to_another_one, LIMIT)
 {
 	int map = bpf_map(BPF_MAP_TYPE_PROG_ARRAY, sizeof(uint32_t), 1, 0);
