@@ -10,11 +10,12 @@ replaces it. Harts that run one after the other do not wait for each other until
 import functools
 import re
 import subprocess
+import tempfile
 
 import pytest
 
 from guest.machine import CROSS, QEMU
-from guest.vm import QEMU_MODES, WEAK
+from guest.vm import QEMU_MODES, WEAK, Monitor
 from lib import BUILD, TOP
 
 SOURCES = TOP / "scripts/tests/weak"
@@ -50,6 +51,7 @@ FETCH = [
 LEAF = {ALL, ASID, VA, VA_ASID}
 TLB = [
     ("an address is mapped", {"MAP": 1}, LEAF),
+    ("an address is mapped whose entry was a pointer", {"MAP": 1, "LOOP": 1}, LEAF),
     ("the neighbour of an address is mapped", {"NEIGHBOUR": 1}, LEAF),
     ("a page table is added", {"TABLE": 1}, LEAF | {OTHER_VA, OTHER_VA_ASID}),
     ("a mapping is changed", {}, LEAF),
@@ -72,24 +74,29 @@ KEPT = ("a mapping is changed", "a global mapping is changed", "a mapping in a g
         "a mapping is removed", "a page table is replaced", "a mapping of 2 MiB is changed")
 
 
+# The compiler's options for each CPU
+ABI = {"rv64": ("-march=rv64g", "-mabi=lp64d"), "rv32": ("-march=rv32g", "-mabi=ilp32d")}
+ADDED = 0x800000000     # where memory devices begin in a machine with little memory
+
+
 @functools.cache
-def build(source, *macros):
+def build(source, *macros, model="rv64"):
     OUT.mkdir(parents=True, exist_ok=True)
     file = OUT / re.sub("[^-.A-Za-z0-9]+", "_", "-".join([source, *macros]))
-    subprocess.run([f"{CROSS}gcc", "-nostdlib", "-static", "-no-pie", "-march=rv64g", "-mabi=lp64d",
+    subprocess.run([f"{CROSS}gcc", "-nostdlib", "-static", "-no-pie", *ABI[model],
                     "-Wl,-Ttext=0x80000000,-N,--no-warn-rwx-segments,--build-id=none",
                     *(f"-D{macro}" for macro in macros), "-o", file, SOURCES / source], check=True)
     return file
 
 
-def program(source, macros):
+def program(source, macros, **more):
     """Builds a program, unless this run has built it, and returns its file."""
-    return build(source, *(f"{name}={value}" for name, value in macros.items()))
+    return build(source, *(f"{name}={value}" for name, value in macros.items()), **more)
 
 
-def machine(cpu, *options, accel="tcg,thread=single"):
+def machine(cpu, *options, accel="tcg,thread=single", model="rv64"):
     """Returns the command for a machine with two harts."""
-    return [QEMU or QEMU_MODES, "-machine", "virt", "-cpu", f"rv64{cpu}", "-smp", "2", "-display", "none",
+    return [QEMU or QEMU_MODES, "-machine", "virt", "-cpu", f"{model}{cpu}", "-smp", "2", "-display", "none",
             "-nodefaults", "-bios", "none", "-accel", accel, *options]
 
 
@@ -107,11 +114,11 @@ def weak_qemu():
         pytest.skip("QEMU= is not the one of `make qemu`")
 
 
-def check_each(report, source, cases, cpu, expected):
+def check_each(report, source, cases, cpu, expected, model="rv64"):
     """Runs programs, and reports one result for all with the same title."""
     wrong = {}
     for title, macros, fresh in cases:
-        status, output = run(program(source, macros), cpu)
+        status, output = run(program(source, macros, model=model), cpu, model=model)
         wrong.setdefault(title, [])
         if status != expected(title, macros, fresh):
             wrong[title].append(f"{macros['FENCE']}: {('fresh', 'stale')[status] if status < 2 else output or status}")
@@ -140,6 +147,36 @@ def test_tlb(report):
     report.heading("Weak machine: translations, each with nine fences")
     check_each(report, "tlb.S", tlb_cases(FENCES), WEAK, lambda title, macros, fresh: fresh)
     check_each(report, "tlb.S", REMOTE_TLB, WEAK, lambda title, macros, fresh: fresh)
+
+
+def test_sv32(report):
+    report.heading("Weak machine: translations of a 32-bit CPU in the 64-bit QEMU, each with nine fences")
+    check_each(report, "sv32.S", [("a mapping is changed", {"FENCE": fence}, FRESH if fence in LEAF else STALE)
+                                  for fence in FENCES], WEAK, lambda title, macros, fresh: fresh, model="rv32")
+
+
+def run_with_added(file):
+    """Runs a program, adds memory when it has begun, and returns its exit status. Memory that is there before
+    the first instruction would prove nothing."""
+    with tempfile.TemporaryDirectory() as runtime:
+        command = machine(WEAK, "-m", "128M,maxmem=256M", "-device", "pcie-root-port,id=rp0", "-serial", "stdio",
+                          "-qmp", f"unix:{runtime}/qmp,server=on,wait=off", "-kernel", file)
+        with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as child:
+            try:
+                monitor = Monitor(f"{runtime}/qmp", lambda: child.poll() is None)
+                child.stdout.read(1)
+                monitor.type("object_add memory-backend-ram,id=memory,size=4M")
+                monitor.type(f"device_add virtio-pmem-pci,bus=rp0,memdev=memory,memaddr={ADDED:#x}")
+                return child.wait(60)
+            finally:
+                child.kill()
+
+
+def test_added(report):
+    report.heading("Weak machine: code where never was any, in memory that is added meanwhile")
+    for fence, expected in (("nop", STALE), ("fence.i", FRESH)):
+        status = run_with_added(program("hot.S", {"FENCE": fence, "ADDED": ADDED}))
+        report.check(status == expected, f"{fence}: {('fresh', 'stale')[expected]}", f"exit status {status}")
 
 
 def test_plain(report):

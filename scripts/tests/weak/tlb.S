@@ -5,7 +5,8 @@
  * registers va (VA), other_va (another address in the same 2 MiB), asid (which is current) and other_asid.
  *
  * MAP		VA is not mapped at first, and then to A.
- * NEIGHBOUR	the same, but the first load is from the page below VA.
+ * LOOP		the same, but the entry of VA is a pointer at first, to the page table that it is in.
+ * NEIGHBOUR	the same as MAP, but the first load is from the page below VA.
  * TABLE	the same as MAP, but it is the page table of VA that is missing at first.
  * UNMAP	VA is not mapped at the end.
  * POINTER	VA gets another page table.
@@ -100,6 +101,9 @@ test:
 	sfence.vma
 
 	/* The first load */
+#if defined(LOOP)
+	set	last1, 5, last1, 1
+#endif
 #if defined(MAP)
 	load	va
 	expect	-1
