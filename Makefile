@@ -108,7 +108,7 @@ run: kernel parts $(if $(WEAK),qemu)
 
 qemu:
 	@scripts/parts/setup qemu
-	@scripts/parts/fetch qemu
+	@scripts/parts/fetch qemu opensbi
 
 test-all: CONFIGS += base up preempt relocatable relocatable-kasan $(if $(filter distro,$(KERNEL)),distro-lockdep)
 test test-all: tree qemu

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The kernel in the weak machine, where a missing fence.i or sfence.vma shows: see docs/weak-machine.md.
 
+- The command of docs/weak-machine.md boots it.
 - With 4 harts: placement, older processes and new mappings, added memory, BPF programs, kprobes, CPU hotplug.
 - `make test-all`: removed memory, the function tracer on and off, W^X, cycles, and two minutes of eight
   processes that load and unload at random; the latter again where half of what is stale is fresh.
@@ -13,13 +14,14 @@
 import re
 import subprocess
 
+import pexpect
 import pytest
 
 from conftest import boot_guest
-from guest.machine import KERNEL, machine_of
-from guest.vm import WEAK_COUNTS, Guest, GuestError
+from guest.machine import KERNEL, QEMU, machine_of
+from guest.vm import BOOT_LIMIT, FAULT, POWEROFF_LIMIT, WEAK_COUNTS, WEAK_PATIENCE, Guest, GuestError
 from ktap import Ktap
-from lib import BUILD
+from lib import BUILD, LOG, TOP
 from test_hotremove import Devices, run_till_gone
 from test_tracing import distro_only, run_traced
 
@@ -28,6 +30,28 @@ LIMIT = 300
 NOP = bytes.fromhex("13000000")
 FENCE_R_R = bytes.fromhex("0f002002")
 LD_A0_A0, LI_A0_0 = bytes.fromhex("0861"), bytes.fromhex("0145")
+
+
+@pytest.mark.skipif(bool(QEMU), reason="QEMU= is not the one of the command")
+def test_documented(report, tmp_path):
+    """The command that docs/weak-machine.md gives for any kernel, in a directory with what it names"""
+    report.heading("Boot: the command of docs/weak-machine.md")
+    command, = re.findall(r"^    (build/parts/qemu/(?:.*\\\n)*.*)", (TOP / "docs/weak-machine.md").read_text(), re.M)
+    for name, target in (("build", BUILD), ("arch", BUILD / "out" / KERNEL / "arch"),
+                         ("initramfs", BUILD / f"initramfs-{KERNEL}.cpio.gz")):
+        (tmp_path / name).symlink_to(target)
+    with open(LOG / "weak-documented.log", "w", encoding="utf-8") as log:
+        child = pexpect.spawn("sh", ["-c", command], cwd=tmp_path, encoding="utf-8", codec_errors="replace", echo=False)
+        child.logfile_read = log
+        try:
+            end = child.expect(["guest: ready", pexpect.EOF, pexpect.TIMEOUT], timeout=BOOT_LIMIT * WEAK_PATIENCE)
+            report.check(not end and not FAULT.search(child.before), "a kernel boots to its shell", f"see {log.name}")
+            child.send("poweroff -f\n")
+            child.expect([pexpect.EOF, pexpect.TIMEOUT], timeout=POWEROFF_LIMIT * WEAK_PATIENCE)
+            report.check(len(re.findall("^riscv_weak_at_exit weak-fetch: CPU", child.before, re.M)) == 4,
+                         "QEMU ends with the counts of four harts", f"see {log.name}")
+        finally:
+            child.close(force=True)
 
 
 @pytest.fixture(scope="module")
