@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """A hart that loses its state when it is idle then executes text that was written meanwhile.
 
-QEMU has no stale instructions, so the test cannot show whether the hart has flushed them."""
+The guest is the weak machine, which executes old text until a fence.i. But remote fence.i are also carried
+out for suspended harts, by OpenSBI. With this firmware, the test passes without the kernel's own fence.i in
+__cpu_resume_enter, too."""
 
 import os
 import subprocess
@@ -52,8 +54,8 @@ def device_tree(out):
 @pytest.mark.skipif(KERNEL != "distro", reason="the lean kernel suspends no hart")
 def test_idle(report, start):
     tree = device_tree(BUILD / "out" / KERNEL)
-    boot = start(f"{HARTS} harts that lose their state when idle", "idle", harts=HARTS, mmu=MMU, memory=MEMORY,
-                 devices=["-dtb", str(tree)])
+    boot = start(f"{HARTS} harts that lose their state when idle", "idle", weak="", harts=HARTS, mmu=MMU,
+                 memory=MEMORY, devices=["-dtb", str(tree)])
 
     def suspended():
         """Returns how often each hart was suspended."""
