@@ -15,7 +15,7 @@ cover. With --all, as in `make test-all`, it also runs the tests with the mark t
 - in the weak machine: removed memory, the function tracer, W^X, cycles, and two minutes of random
   load, always stale and at random
 - on the debug kernel: persistent memory, unmapped free pages (debug_pagealloc=on), and processes
-  that are older than a mapping that they use; memory that is lost, and memory errors
+  that are older than a mapping that they use; memory that is lost, and memory errors; refused modules
 - eight blocks that are lost at once
 
 Two files run at a time: most guests keep one processor busy, or wait. The output of a file appears

@@ -4,7 +4,7 @@
 distro has more than 150 modules, and is configured like a distribution's kernel, with the function
 tracer, BTF, security modules, hardening, signed modules, NUMA and CPU hotplug. debug has more than 60
 modules. If the kernel is locked down, it refuses modules without a signature, while kprobes and BPF
-programs work."""
+programs work. If it protects its secrets, too, it refuses kprobes and tracers."""
 
 import re
 import time
@@ -157,12 +157,8 @@ def test_lists(report):
     report.check(not unknown, "every module that has an exception is built", " ".join(sorted(unknown)))
 
 
-@distro_only
-def test_lockdown(report, start):
-    """A locked-down kernel refuses modules without a signature. kprobes and BPF programs work."""
-    boot = start("distro, 2 harts, lockdown=integrity", "modules-lockdown", harts=2, mmu="sv57",
-                 append="lockdown=integrity")
-    guest = boot.guest
+def check_signatures(report, guest):
+    """Checks that a locked-down kernel refuses modules without a signature."""
     # The last 28 bytes are the marker of a signature: without them the module counts as unsigned.
     guest.output("file=modules/execmem_target.ko; head -c $(($(stat -c %s $file) - 28)) $file > /tmp/unsigned.ko")
     status, lines = guest.run("insmod /tmp/unsigned.ko")
@@ -171,5 +167,29 @@ def test_lockdown(report, start):
     guest.output("insmod modules/execmem_target.ko")
     answer = guest.output("cat /sys/module/execmem_target/parameters/answer; rmmod execmem_target")
     report.check(answer == "42", "one with a signature works", answer)
+
+
+@distro_only
+def test_lockdown(report, start):
+    """A locked-down kernel refuses modules without a signature. kprobes and BPF programs work."""
+    boot = start("distro, 2 harts, lockdown=integrity", "modules-lockdown", harts=2, mmu="sv57",
+                 append="lockdown=integrity")
+    check_signatures(report, boot.guest)
     boot.suite("programs", LIMIT)
     boot.suite("probes", LIMIT)
+
+
+@distro_only
+def test_confidentiality(report, start):
+    """A kernel that protects its secrets, too, refuses tracers and kprobes. BPF programs work."""
+    boot = start("distro, 2 harts, lockdown=confidentiality", "modules-confidentiality", harts=2,
+                 append="lockdown=confidentiality")
+    guest = boot.guest
+    check_signatures(report, guest)
+    for what, command in [("/proc/kcore", "head -c 1 /proc/kcore"), ("a kprobe", "probes")]:
+        status, lines = guest.run(command, LIMIT)
+        report.check(status and "Operation not permitted" in " ".join(lines), f"{what} is refused", " ".join(lines))
+    left = guest.output("ls /sys/kernel/tracing")
+    report.check(not left, "there are no files of the tracers", left)
+    guest.output("show bpf 3")
+    boot.suite("trampolines", LIMIT)

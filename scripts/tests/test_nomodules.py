@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Without loadable modules and compressed instructions, kprobes and BPF still allocate executable memory.
 
-KUnit, placement, W^X, kprobes, JITed BPF programs and the memory of a BPF dispatcher. 6.1 has no BPF
-trampolines on RISC-V."""
+KUnit, placement, W^X, kprobes, JITed BPF programs, their trampolines, and the memory of a BPF dispatcher."""
 
 import pytest
 
@@ -23,7 +22,7 @@ def test_no_modules(report, boot):
 
 
 def test_kunit(boot):
-    boot.kunit("execmem", "kprobes_test")
+    boot.kunit("execmem", "riscv_bpf_jit", "riscv_bpf_trampoline", "kprobes_test")
 
 
 def test_placement(boot):
@@ -40,6 +39,10 @@ def test_probes(boot):
 
 def test_dispatcher(boot):
     boot.suite("dispatcher", 60)
+
+
+def test_trampolines(boot):
+    boot.suite("trampolines", 120)
 
 
 def test_probe_of_a_module(report, boot):

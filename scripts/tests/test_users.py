@@ -88,6 +88,7 @@ def test_rodata_off(report, start):
     """For machines whose memory cannot be protected: with rodata=off nothing is protected, and all works."""
     boot = start("4 harts, rodata=off", "users-rodata", mmu="sv57", append="rodata=off")
     boot.suite("cycles 20", LIMIT)
+    boot.suite("programs", LIMIT)
     boot.suite("probes", LIMIT)
     boot.guest.output("insmod modules/module_features.ko")
     failed = boot.guest.output("cat /sys/module/module_features/parameters/failed")
