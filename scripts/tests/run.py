@@ -11,7 +11,8 @@ cover. With --all, as in `make test-all`, it also runs the tests with the mark t
 - a kernel for one hart; 66 harts; all modules with lockdep and full preemption; test_bpf on 32-bit;
   hmm-tests with Sv48; virtio-mem with Sv39
 - the function tracer's own tests at boot; the cases of ftracetest that use neither it nor probes
-- a relocatable kernel at the lowest, at the highest and at random addresses, also with KASAN
+- a relocatable kernel at the lowest, at the highest and at random addresses, also with KASAN, tracers,
+  kexec and crash dumps
 - in the weak machine: removed memory, the function tracer, W^X, cycles, and two minutes of random
   load, always stale and at random
 - on the debug kernel: persistent memory, unmapped free pages (debug_pagealloc=on), and processes

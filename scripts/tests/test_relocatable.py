@@ -2,9 +2,10 @@
 """The kernel at other addresses than the one that it is linked at: configuration relocatable.
 
 It is booted at the lowest, at the highest and at a random virtual address, in each paging mode. Modules,
-kprobes, BPF programs and hot-added memory work there. Configuration relocatable-kasan is the same with KASAN.
-The seeds of the device tree and the command line choose the address. The same image boots from other physical
-addresses. The build refuses relocations that the kernel cannot apply."""
+kprobes, BPF programs and hot-added memory work there. Configuration relocatable-kasan is the same with KASAN,
+and there tracers, BPF trampolines, kexec and crash dumps work, too. The seeds of the device tree and the
+command line choose the address. The same image boots from other physical addresses. The build refuses
+relocations that the kernel cannot apply."""
 
 import re
 import subprocess
@@ -15,6 +16,7 @@ import pytest
 from guest.machine import CROSS, machine_of
 from guest.vm import CPUS, PATIENCE, QEMU_MODES, ROMS
 from lib import BUILD, LINUX
+from test_kexec import with_kernel
 
 pytestmark = pytest.mark.test_all
 
@@ -130,6 +132,42 @@ def test_kasan(report, start, mode, seed):
     boot.suite("placement", 120)
     boot.suite("programs", 120)
     boot.suite("hotadd add 512", 180, plug=lambda: boot.guest.plug(0, "512M", 0))
+
+
+def test_tracers(report, start):
+    boot = start(f"KASAN, Sv39, 4 harts, tracers, kaslr_seed={RANDOM}", "relocatable-tracers", config=KASAN,
+                 mmu="sv39", memory="1G", append=f"kunit.enable=1 kaslr_seed={RANDOM}")
+    boot.kunit("riscv_ftrace", "riscv_bpf_jit", "riscv_bpf_trampoline")
+    check_position(report, boot.guest, KASAN_SPACE, RANDOM)
+    boot.suite("tracers", 300)
+    boot.suite("trampolines", 300)
+
+
+def test_kexec(report, start):
+    """The next kernel is at another address."""
+    boot = start(f"KASAN, Sv57, 2 harts, kexec, kaslr_seed={RANDOM}", "relocatable-kexec", config=KASAN, harts=2,
+                 mmu="sv57", memory="1G", initramfs=with_kernel(KASAN, "file"), append=f"kaslr_seed={RANDOM}")
+    guest = boot.guest
+    guest.kernel_log()
+    guest.kexec(f'kexec file /next/kernel /next/initramfs "$(sed s/={RANDOM}/={HIGHEST}/ /proc/cmdline)"')
+    check_position(report, guest, KASAN_SPACE, HIGHEST)
+    boot.suite("placement", 120)
+
+
+def test_crash(report, start):
+    """The crash kernel is at another address than the kernel that crashed. The dump has the offset of that one."""
+    boot = start(f"KASAN, Sv57, 2 harts, a crash, kaslr_seed={RANDOM}", "relocatable-crash", config=KASAN, harts=2,
+                 mmu="sv57", memory="1G", initramfs=with_kernel(KASAN, "file"),
+                 append=f"crashkernel=384M kaslr_seed={RANDOM}")
+    guest = boot.guest
+    # nr_cpus=1: the other hart of the crashed kernel is still running.
+    guest.output('kexec crash /next/kernel /next/initramfs '
+                 f'"$(sed "s/crashkernel=384M/nr_cpus=1/; s/={RANDOM}/={HIGHEST}/" /proc/cmdline)"')
+    guest.crash()
+    check_position(report, guest, KASAN_SPACE, HIGHEST)
+    notes = guest.output("head -c 65536 /proc/vmcore | grep -a -o 'KERNELOFFSET=[0-9a-f]*'")
+    crashed = (position(KASAN_SPACE, int(RANDOM, 16), guest.out) - LINK) % 2 ** 64
+    report.check(int(notes.split("=")[1], 16) == crashed, "the dump has the offset of the crashed kernel", notes)
 
 
 @pytest.mark.parametrize("mode, seed", [("sv39", LOWEST), ("sv57", HIGHEST)])
