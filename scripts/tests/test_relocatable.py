@@ -4,11 +4,12 @@
 It is booted at the lowest, at the highest and at a random virtual address, in each paging mode. Modules,
 kprobes, BPF programs and hot-added memory work there. Configuration relocatable-kasan is the same with KASAN,
 and there tracers, BPF trampolines, kexec and crash dumps work, too. The seeds of the device tree and the
-command line choose the address. The same image boots from other physical addresses. The build refuses
-relocations that the kernel cannot apply."""
+command line choose the address. The same image boots from other physical addresses, and says so where it does
+not fit into memory. The build refuses relocations that the kernel cannot apply."""
 
 import re
 import subprocess
+import threading
 import time
 
 import pytest
@@ -26,20 +27,21 @@ MACHINE = machine_of(CONFIG)
 IMAGE = OUT / MACHINE.image
 WORK = BUILD / "guest/relocatable"
 
-LINK = 0xffffffff80000000
+LINK, RAM = 0xffffffff80000000, 0x80000000
 MIB, GIB = 1 << 20, 1 << 30
 # What is above the direct map
 SPACE = {"sv39": 32 * GIB, "sv48": 33 * 512 * GIB, "sv57": 1 << 53}
 KASAN_SPACE = 4 * GIB
 LOWEST, RANDOM, HIGHEST = "0", "123456789abcdef0", "ffffffffffffffff"
 LIMIT = 60          # seconds to boot until the kernel finds no root file system
+NO_ROOM = "Linux does not fit into memory where it was loaded"
 
 
 def symbols(out=OUT):
     """Returns the addresses of some symbols where the kernel is linked."""
     lines = (out / "System.map").read_text().splitlines()
     return {name: int(address, 16) for address, _, name in map(str.split, lines)
-            if name in ("_start", "_text", "_end")}
+            if name in ("_start", "_text", "_data", "__bss_stop", "_end")}
 
 
 def position(space, seed, out=OUT):
@@ -52,17 +54,21 @@ def position(space, seed, out=OUT):
 
 
 def early_boot(name, append="", options=(), image=IMAGE, mode="sv57", tree=None):
-    """Boots without a root file system until the kernel panics, and returns the console."""
+    """Boots without a root file system until the kernel panics or has no room, and returns the console."""
     command = [str(QEMU_MODES), "-machine", "virt", "-cpu", CPUS[mode], "-L", str(ROMS), "-m", "512M",
                "-smp", "2", "-nodefaults", "-display", "none", "-serial", "stdio", "-no-reboot",
                "-bios", str(MACHINE.firmware), "-kernel", str(image), *options,
                *(["-dtb", str(tree)] if tree else []), "-append", f"console={MACHINE.console} panic=-1 {append}"]
-    try:
-        said = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                              timeout=LIMIT * PATIENCE).stdout
-    except subprocess.TimeoutExpired as error:
-        said = error.stdout or b""
-    text = said.decode(errors="replace")
+    text = ""
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          text=True, errors="replace") as qemu:
+        timer = threading.Timer(LIMIT * PATIENCE, qemu.kill)
+        timer.start()
+        for line in qemu.stdout:
+            text += line
+            if NO_ROOM in line:
+                qemu.kill()
+        timer.cancel()
     (BUILD / "log").mkdir(exist_ok=True)
     (BUILD / f"log/relocatable-{name}.log").write_text(f"# {' '.join(command)}\n{text}")
     return text
@@ -252,10 +258,8 @@ def test_seed_is_gone(report, start):
     report.check(seed.split() == ["00"] * 8, "user space does not see the seed", seed)
 
 
-# A multiple of 2 MiB that is none of 4 MiB, and one far from the usual address
-@pytest.mark.parametrize("address", [0x80600000, 0x90000000])
-def test_physical(report, address):
-    report.heading(f"Early boot: the image is loaded at {address:#x}")
+def boot_at(address, name, image, *options):
+    """Boots an image that is loaded at a physical address. Returns the console."""
     WORK.mkdir(parents=True, exist_ok=True)
     jump = WORK / f"jump-{address:x}"
     source = WORK / f"jump-{address:x}.S"
@@ -263,10 +267,29 @@ def test_physical(report, address):
     subprocess.run([f"{CROSS}gcc", "-nostdlib", "-static", "-no-pie", "-Wl,-Ttext=0x80200000,--build-id=none,-N",
                     "-o", f"{jump}.elf", source], check=True, capture_output=True)
     subprocess.run([f"{CROSS}objcopy", "-O", "binary", "-j", ".text", f"{jump}.elf", jump], check=True)
-    text = early_boot(f"physical-{address:x}", f"kaslr_seed={RANDOM}", image=jump,
-                      options=["-device", f"loader,file={IMAGE},addr={address:#x},force-raw=on"])
+    return early_boot(name, f"kaslr_seed={RANDOM}", image=jump,
+                      options=["-device", f"loader,file={image},addr={address:#x},force-raw=on", *options])
+
+
+# A multiple of 2 MiB that is none of 4 MiB, and one far from the usual address
+@pytest.mark.parametrize("address", [0x80600000, 0x90000000])
+def test_physical(report, address):
+    report.heading(f"Early boot: the image is loaded at {address:#x}")
+    text = boot_at(address, f"physical-{address:x}", IMAGE)
     report.check(offset_of(text) == (position(SPACE["sv57"], int(RANDOM, 16)) - LINK) % 2 ** 64,
                  "it boots, at the usual virtual address", text[-500:])
+
+
+@pytest.mark.parametrize("missing, symbol", [("its data", "_data"), ("the end of its BSS", "__bss_stop")])
+def test_no_room(report, missing, symbol):
+    report.heading(f"Early boot: the image is loaded where there is no memory for {missing}")
+    # QEMU puts the device tree into the last 4 MiB of memory. So load only the image's head, which finds this out.
+    head = WORK / "head"
+    WORK.mkdir(parents=True, exist_ok=True)
+    head.write_bytes(IMAGE.read_bytes()[:MIB])
+    address, fits = 0x90000000, (symbols()[symbol] - LINK - 1) // 8192 * 8192
+    text = boot_at(address, f"no-room{symbol}", head, "-m", f"{(address - RAM + fits) // 1024}K")
+    report.check(NO_ROOM in text and "Linux version" not in text, "it says so, and does not boot", text[-500:])
 
 
 def relocs_check(readelf, vmlinux):
