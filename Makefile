@@ -22,6 +22,11 @@ BITS ?= 64
 ifeq ($(filter 32 64,$(BITS)),)
 $(error BITS=$(BITS): give BITS=64 or BITS=32)
 endif
+# With KASLR=1, `make run` boots a kernel at a random address.
+ifeq ($(filter 64-1 64- 32-,$(BITS)-$(KASLR)),)
+$(error KASLR=$(KASLR): give KASLR=1, with BITS=64, or nothing)
+endif
+RUN := $(if $(KASLR),relocatable,rv$(BITS))
 # With QUICK=1, `make bench` does less.
 ifneq ($(filter-out 1,$(QUICK)),)
 $(error QUICK=$(QUICK): give QUICK=1, or nothing)
@@ -72,6 +77,7 @@ help:
 	@echo
 	@echo 'Variables, on the command line or in the environment:'
 	@echo '  BITS=32                      make run boots 32-bit RISC-V (64)'
+	@echo '  KASLR=1                      make run boots a kernel at a random address'
 	@echo '  KERNEL=rv64                  make test and make soak use the lean kernel        (distro)'
 	@echo '  LINUX=/path/to/linux-6.1.y   base kernel: tree or tarball (Debian'\''s linux-source-6.1)'
 	@echo '  QEMU=/path/to/qemu-system-riscv64      (Debian'\''s, and for some tests the one of make qemu)'
@@ -100,11 +106,11 @@ series: tree
 	@scripts/series/series export
 
 kernel: tree
-	@scripts/kernel/build rv$(BITS)
+	@scripts/kernel/build $(RUN)
 
 run: kernel parts $(if $(WEAK),qemu)
-	@scripts/guest/initramfs build/out/rv$(BITS)
-	@scripts/guest/run.py rv$(BITS)
+	@scripts/guest/initramfs build/out/$(RUN)
+	@scripts/guest/run.py $(RUN)
 
 qemu:
 	@scripts/parts/setup qemu

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The tour: boots the kernel and shows what the series does, with real output.
 
-run.py [rv64|rv32]. On a terminal the tour ends in a shell. Elsewhere it powers off, and the exit
-status says whether every section succeeded.
+run.py [rv64|relocatable|rv32]. On a terminal the tour ends in a shell. Elsewhere it powers off, and the
+exit status says whether every section succeeded.
 """
 
 import re
@@ -15,11 +15,14 @@ from guest.tour import check, run, show, tour
 from guest.vm import Guest
 from lib import BUILD, die
 
+NAMES = ("rv64", "relocatable", "rv32")
+NAME = sys.argv[1] if len(sys.argv) > 1 else "rv64"
+WIDE = NAME != "rv32"
 # Names of areas in the kernel's page-table dump: the area of modules' data, and the areas of executable
 # memory. The cache begins behind the kernel's own text and continues in the modules' window.
-DATA_AREA = {"rv64": "Modules/BPF mapping", "rv32": "vmalloc() area"}
-TEXT_AREAS = {"rv64": ["Kernel mapping", "Modules/BPF mapping"], "rv32": ["vmalloc() area"]}
-NAME = sys.argv[1] if len(sys.argv) > 1 else "rv64"
+DATA_AREA = "Modules/BPF mapping" if WIDE else "vmalloc() area"
+TEXT_AREAS = ["Kernel mapping", DATA_AREA] if WIDE else [DATA_AREA]
+LINK = 0xffffffff80000000       # where a 64-bit kernel is linked
 HOT_ADD = 512       # MiB
 
 SHELL = """
@@ -30,7 +33,7 @@ back, Ctrl-A x quits at once.
 
 def in_text_areas(line):
     """Whether a line of the program "show" has executable memory in one of the right areas."""
-    return any(f'R-X  in "{area}"' in line for area in TEXT_AREAS[NAME])
+    return any(f'R-X  in "{area}"' in line for area in TEXT_AREAS)
 
 
 def memory_total(guest, run=Guest.output):
@@ -40,13 +43,17 @@ def memory_total(guest, run=Guest.output):
 def address_map(guest):
     show(guest, "cat /proc/version")
     areas = ["fixmap", "pci io", "vmemmap", "vmalloc", "lowmem"]
-    if NAME == "rv64":
+    if WIDE:
         areas += ["modules", "kernel"]
     text = show(guest, f"dmesg | grep -A {len(areas)} 'Virtual kernel memory layout'")
     for area in areas:
         check(f"{area} : 0x" in text, f"the kernel's log has no {area} area")
-    if NAME == "rv32":
+    if not WIDE:
         return
+    if NAME == "relocatable":
+        show(guest, "dmesg | grep KASLR:")
+        start = int(re.search(r" kernel : (0x\w+)", text)[1], 16)
+        print(f"      offset : 0x{(start - LINK) % 2 ** 64:x}   (from 0x{LINK:x}, where the kernel is linked)")
     start, end = (int(guest.output(f"grep -m 1 ' {name}$' /proc/kallsyms").split()[0], 16)
                   for name in ("_etext", "__init_begin"))
     print(f"        tail : 0x{start:x} - 0x{end:x}   ({(end - start) >> 10:4d} kB behind the kernel's text, "
@@ -58,7 +65,7 @@ def module(guest):
     show(guest, "insmod modules/execmem_target.ko")
     text = show(guest, "show module execmem_target")
     code, *data = text.splitlines()
-    check(in_text_areas(code) and [re.findall(rf" (R..)  in \"{re.escape(DATA_AREA[NAME])}\"", line) for line in data]
+    check(in_text_areas(code) and [re.findall(rf" (R..)  in \"{re.escape(DATA_AREA)}\"", line) for line in data]
           == [["R--"], ["RW-"]], "the module's text, read-only data or data is in the wrong area")
     answer = show(guest, "cat /sys/module/execmem_target/parameters/answer")
     check(answer == "42", "the module's text returned a wrong value")
@@ -133,17 +140,17 @@ SECTIONS = [
     ("BPF programs: compiled and run", bpf),
     ("Executable memory: its users, sizes and addresses", seen),
 ]
-if NAME == "rv64":
+if WIDE:
     SECTIONS += [(f"{HOT_ADD} MiB hot-added through the QEMU monitor", hot_add),
                  ("The same memory, removed", hot_remove)]
 
 
 def main():
-    if NAME not in DATA_AREA:
-        die(f"there is no tour of '{NAME}' (only of {', '.join(DATA_AREA)})")
+    if NAME not in NAMES:
+        die(f"there is no tour of '{NAME}' (only of {', '.join(NAMES)})")
     log = f"run-{NAME}-shell" if sys.stdin.isatty() else f"run-{NAME}"
-    with Guest(log, BUILD / "out" / NAME, ports=int(NAME == "rv64"),
-               append="memhp_default_state=online_movable" if NAME == "rv64" else "") as guest:
+    with Guest(log, BUILD / "out" / NAME, ports=int(WIDE),
+               append="memhp_default_state=online_movable" if WIDE else "") as guest:
         tour(guest, SECTIONS, SHELL)
 
 

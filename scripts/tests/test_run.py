@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The tour of `make run`, as a script and on a terminal, with Debian's QEMU and Sv57."""
 
+import re
 import subprocess
 
 import pexpect
@@ -9,7 +10,8 @@ import pytest
 from lib import LOG, TOP
 
 
-@pytest.mark.parametrize("name, sections", [("rv64", 7), ("rv32", 5)])
+@pytest.mark.parametrize("name, sections", [
+    ("rv64", 7), ("rv32", 5), pytest.param("relocatable", 7, marks=pytest.mark.test_all)])
 def test_tour(report, name, sections):
     report.heading(f"Boot: the tour of make run, {name}")
     done = subprocess.run([TOP / "scripts/guest/run.py", name], stdin=subprocess.DEVNULL, timeout=600,
@@ -18,16 +20,23 @@ def test_tour(report, name, sections):
     for number in range(1, sections + 1):
         title = next((line for line in lines if line.startswith(f"== {number}. ")), None)
         report.check(title, title or f"section {number} is shown")
+    if name == "relocatable":
+        offset = next((line.strip() for line in lines if " offset : " in line), "")
+        report.check(re.match("offset : 0x[1-9a-f]", offset), f"the kernel is not where it is linked: {offset}")
     failures = [line for line in lines if line.startswith("FAILED")]
     report.check(not failures, "every section succeeds", "; ".join(failures))
     report.check(done.returncode == 0, "it powers off and exits with 0", lines[-1] if lines else "")
 
 
-def test_refused_bits():
-    done = subprocess.run(["make", "-C", TOP, "--no-print-directory", "run", "BITS=16"],
+@pytest.mark.parametrize("variables, message", [
+    (["BITS=16"], "BITS=16: give BITS=64 or BITS=32"),
+    (["BITS=32", "KASLR=1"], "KASLR=1: give KASLR=1, with BITS=64, or nothing"),
+])
+def test_refused(variables, message):
+    done = subprocess.run(["make", "-C", TOP, "--no-print-directory", "run", *variables],
                           capture_output=True, text=True)
     assert done.returncode
-    assert "BITS=16: give BITS=64 or BITS=32" in done.stderr
+    assert message in done.stderr
     assert len(done.stderr.splitlines()) == 1
 
 
