@@ -2,11 +2,11 @@
 """The kernel in the weak machine, where a missing fence.i or sfence.vma shows: see docs/weak-machine.md.
 
 - The command of docs/weak-machine.md boots it.
-- With 4 harts: placement, older processes and new mappings, added memory, BPF programs, kprobes, CPU hotplug.
-- `make test-all`: removed memory, the function tracer on and off, W^X, cycles, and two minutes of eight
-  processes that load and unload at random; the latter again where half of what is stale is fresh.
+- With 4 harts: placement, older processes and new mappings, memory that is added and removed, BPF programs,
+  kprobes, W^X, cycles, CPU hotplug, the function tracer on and off.
 - The machine counts what was stale when it was used: there was something to find.
-- `make test-all`: Linux 6.1 without the series, which lacks one fence.
+- `make test-all`: two minutes of eight processes that load and unload at random, and again where half of what is
+  stale is fresh. Linux 6.1 without the series, which lacks one fence.
 - The same kernel fails in the weak machine if it lacks a fence, and in no other. In the first case, no hart learns of
   new mappings: the exception entry reads 0 instead of the number of new mappings. In the second,
   execmem_update_copy() does not synchronize instruction caches."""
@@ -61,8 +61,7 @@ def boot(request):
 
 
 # "mapping" comes first: modules split pages of the direct map. With KFENCE, its pool is in small pages.
-@pytest.mark.parametrize("command", ["mapping", "placement", "programs", "probes", *[
-    pytest.param(command, marks=pytest.mark.test_all) for command in ("wx", "cycles 20")]])
+@pytest.mark.parametrize("command", ["mapping", "placement", "programs", "probes", "wx", "cycles 20"])
 def test_suite(boot, command):
     boot.suite(command, LIMIT)
 
@@ -72,7 +71,6 @@ def test_offline(boot):
     boot.suite("offline", LIMIT)
 
 
-@pytest.mark.test_all
 def test_remove(boot):
     run_till_gone(boot, "hotremove move 128", Devices(boot.guest, "128M"))
 
@@ -81,7 +79,6 @@ def test_add(boot):
     boot.suite("pgd 512", LIMIT, plug=lambda: boot.guest.plug(1, "512M", "pgd"))
 
 
-@pytest.mark.test_all
 @distro_only
 def test_tracer(report, boot):
     run_traced(report, boot, "function", [])
