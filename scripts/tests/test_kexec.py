@@ -2,7 +2,8 @@
 """kexec while module text, kprobes and BPF programs are in the cache and behind the kernel's text.
 
 The second kernel works on all harts, with either of the two system calls. A crash dump contains
-hot-added memory, and the kernel that makes the dump does not use this memory."""
+hot-added memory, and the kernel that makes the dump does not use this memory. A locked-down kernel
+starts no kernel without a signature."""
 
 import gzip
 import re
@@ -48,6 +49,16 @@ def test_crash(report, start):
     left = guest.output("dmesg | grep -c 'not used as memory: this kernel dumps another one'")
     report.check(left == "1", "the driver says that it leaves the device alone", left)
     boot.suite(f"vmcore find 64 {start_address}", LIMIT)
+
+
+@pytest.mark.skipif(KERNEL != "distro", reason="the lean kernel has no kexec")
+def test_lockdown(report, start):
+    boot = start("distro, 2 harts, kexec with lockdown=integrity", "kexec-lockdown", harts=2, memory="1G",
+                 initramfs=with_kernel(KERNEL, "file"), append="lockdown=integrity crashkernel=384M")
+    for what in "file", "crash":
+        status, lines = boot.guest.run(f"kexec {what} /next/kernel /next/initramfs next")
+        report.check(status and "Operation not permitted" in " ".join(lines), f"kexec {what} is refused",
+                     " ".join(lines[-2:]))
 
 
 @pytest.mark.skipif(KERNEL != "distro", reason="the lean kernel has no kexec")
