@@ -10,6 +10,7 @@ cover. With --all, as in `make test-all`, it also runs the tests with the mark t
   window of BPF programs; and each tracer both with and without the cache, where `make test` has one of each
 - a kernel for one hart; 66 harts; all modules with lockdep and full preemption; test_bpf on 32-bit;
   hmm-tests with Sv48; virtio-mem with Sv39
+- the tracers and BPF trampolines with rodata=off, and on a locked-down kernel
 - the function tracer's own tests at boot; the cases of ftracetest that use neither it nor probes
 - a relocatable kernel at the lowest, at the highest and at random addresses, also with KASAN, tracers,
   kexec and crash dumps

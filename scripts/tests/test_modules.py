@@ -3,8 +3,8 @@
 
 distro has more than 150 modules, and is configured like a distribution's kernel, with the function
 tracer, BTF, security modules, hardening, signed modules, NUMA and CPU hotplug. debug has more than 60
-modules. If the kernel is locked down, it refuses modules without a signature, while kprobes and BPF
-programs work. If it protects its secrets, too, it refuses kprobes and tracers."""
+modules. If the kernel is locked down, it refuses modules without a signature, while kprobes, tracers and
+BPF programs work. If it protects its secrets, too, it refuses kprobes and tracers."""
 
 import re
 import time
@@ -177,6 +177,16 @@ def test_lockdown(report, start):
     check_signatures(report, boot.guest)
     boot.suite("programs", LIMIT)
     boot.suite("probes", LIMIT)
+
+
+@distro_only
+@pytest.mark.test_all
+def test_lockdown_traced(start):
+    """Locked down, the tracers and trampolines work."""
+    boot = start("distro, 2 harts, lockdown=integrity, tracers", "modules-lockdown-traced", harts=2, mmu="sv57",
+                 append="lockdown=integrity")
+    boot.suite("trampolines", LIMIT)
+    boot.suite("tracers", LIMIT)
 
 
 @distro_only

@@ -84,9 +84,13 @@ def test_probes(boot):
     boot.suite("probes", LIMIT)
 
 
+def rodata_off(start, name):
+    return start("4 harts, rodata=off", name, mmu="sv57", append="rodata=off")
+
+
 def test_rodata_off(report, start):
     """For machines whose memory cannot be protected: with rodata=off nothing is protected, and all works."""
-    boot = start("4 harts, rodata=off", "users-rodata", mmu="sv57", append="rodata=off")
+    boot = rodata_off(start, "users-rodata")
     boot.suite("cycles 20", LIMIT)
     boot.suite("programs", LIMIT)
     boot.suite("probes", LIMIT)
@@ -95,6 +99,13 @@ def test_rodata_off(report, start):
     report.check(not failed, "a module works", failed)
     rox = boot.guest.output("cat /sys/module/execmem/parameters/rox")
     report.check(rox == "N", "there is no cache of read-only memory", rox)
+
+
+@pytest.mark.test_all
+def test_rodata_off_traced(start):
+    boot = rodata_off(start, "users-rodata-traced")
+    boot.suite("trampolines", LIMIT)
+    boot.suite("tracers", LIMIT)
 
 
 def test_small_pages(report, start):

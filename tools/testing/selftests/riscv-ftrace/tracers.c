@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/utsname.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -109,6 +110,15 @@ static size_t stop_callers(const pid_t *callers)
 	return n;
 }
 
+/* A kernel for one hart has neither remote fences nor stop_machine(). */
+static bool for_many_harts(void)
+{
+	struct utsname kernel;
+
+	uname(&kernel);
+	return strstr(kernel.version, "SMP");
+}
+
 FIXTURE(switching) {
 };
 
@@ -141,6 +151,8 @@ TEST_F_TIMEOUT(switching, all_functions_is_as_cheap_as_one, LIMIT)
 {
 	unsigned long one, all;
 
+	if (!for_many_harts())
+		SKIP(return, "the kernel is for one hart");
 	filter(TRACED);
 	one = calls_of("flush_icache_all");
 	reset();
@@ -154,8 +166,11 @@ TEST_F_TIMEOUT(switching, all_functions_is_as_cheap_as_one, LIMIT)
 
 TEST_F_TIMEOUT(switching, a_probe_at_an_entry_does_not_stop_the_machine, LIMIT)
 {
-	int stops = kprobe_open("stop_machine_cpuslocked", 0), fd;
+	int stops, fd;
 
+	if (!for_many_harts())
+		SKIP(return, "the kernel is for one hart");
+	stops = kprobe_open("stop_machine_cpuslocked", 0);
 	ASSERT_LE(0, stops);
 	fd = kprobe_open(TRACED, 0);
 	ASSERT_LE(0, fd);
