@@ -102,14 +102,17 @@ def hotplug_boot(start, what, name, mmu, options):
 # With Sv57, added memory may need a page table at each level below the PGD.
 @pytest.mark.test_all
 def test_free_pages_unmapped(report, start):
-    boot = hotplug_boot(start, "free pages unmapped", "debug-pagealloc", "sv57", "debug_pagealloc=on")
+    boot = hotplug_boot(start, "free pages unmapped, KUnit on", "debug-pagealloc", "sv57",
+                        "debug_pagealloc=on kunit.enable=1")
+    boot.kunit("execmem", "execmem_cache", "riscv_bpf_jit", "riscv_bpf_trampoline", "riscv_ftrace", "kprobes_test")
     free = int(re.search(r"MemFree: *(\d+) kB", boot.guest.output("cat /proc/meminfo"))[1]) >> 10
     pages = re.findall(r"^0x(\w+)-0x(\w+) +0x\w+ +\w+ (\w+) .*(V|\.)$",
                        boot.guest.output("sed -n '/Linear/,/Kasan/p' /sys/kernel/debug/kernel_page_tables"), re.M)
     report.check({level for _, _, level, _ in pages} == {"PTE"}, "memory is mapped with small pages only")
     unmapped = sum(int(end, 16) - int(first, 16) for first, end, _, valid in pages if valid != "V") >> 20
     report.check(unmapped > free / 2, f"of {free} MiB of free memory, most is unmapped", f"{unmapped} MiB")
-    boot.suite("features", LIMIT)
+    for program in "features", "wx", "programs":
+        boot.suite(program, LIMIT)
     # 7: only every seventh allocation fails. 64 allocations of an addition are alike, a page table for each 2 MiB.
     boot.suite("hotplug faults 7", 4 * LIMIT)
 

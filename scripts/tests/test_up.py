@@ -7,7 +7,7 @@ from conftest import boot_guest
 from test_tracing import run_traced
 # These tests also run here, with this module's boot.
 from test_users import (    # noqa: F401
-    LIMIT, test_boot_log, test_features, test_kunit, test_placement, test_probes, test_programs, test_wx)
+    LIMIT, test_boot_log, test_features, test_placement, test_probes, test_programs, test_wx)
 
 pytestmark = pytest.mark.test_all
 
@@ -19,12 +19,24 @@ def boot(request):
                       append=f"kunit.enable=1 {rox}")
 
 
+def test_kunit(boot):
+    boot.kunit("execmem", "execmem_cache", "riscv_bpf_jit", "riscv_bpf_trampoline", "riscv_ftrace", "kprobes_test")
+
+
 def test_relocs(boot):
     boot.suite("relocs", LIMIT)
 
 
 def test_cycles(boot):
     boot.suite("cycles 100", LIMIT)
+
+
+def test_trampolines(boot):
+    boot.suite("trampolines", LIMIT)
+
+
+def test_tracers(boot):
+    boot.suite("tracers", LIMIT)
 
 
 @pytest.mark.parametrize("tracer", ["function", "function_graph"])
