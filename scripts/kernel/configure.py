@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Configures a kernel as a list of scripts/kernel/config says."""
 
+import os
 import re
 import subprocess
 
 from guest.machine import MACHINES, configuration, source_of
-from lib import TOP, die, kernel_make, write_file
+from lib import die, kernel_make, write_file
 
 
 def verify(asked, out, name):
@@ -32,5 +33,5 @@ def configure(name, out, log):
         made = subprocess.run([*command, f"KCONFIG_ALLCONFIG={list_file}", "allnoconfig"], env=env,
                               stdin=subprocess.DEVNULL, stdout=writing, stderr=writing)
     if made.returncode:
-        die(f"the kernel cannot be configured: see {log.relative_to(TOP)}")
+        die(f"the kernel cannot be configured: see {os.path.relpath(log)}")
     verify(asked, out, name)
