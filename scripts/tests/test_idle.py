@@ -5,14 +5,13 @@ The guest is the weak machine, which executes old text until a fence.i. But remo
 out for suspended harts, by OpenSBI. With this firmware, the test passes without the kernel's own fence.i in
 __cpu_resume_enter, too."""
 
-import os
 import subprocess
 
 import pytest
 
 from lib import BUILD
 from guest.machine import KERNEL, machine_of
-from guest.vm import CPUS, QEMU_MODES, ROMS
+from guest.vm import CPUS, ROMS, made_of
 
 LIMIT = 300
 MMU = "sv57"
@@ -40,8 +39,8 @@ def device_tree(out):
     """Returns QEMU's device tree with this idle state for each hart. dtc is from the kernel's build."""
     tree, source = BUILD / "guest/idle.dtb", BUILD / "guest/idle.dts"
     kind, name, *_ = machine_of(out.name).options
-    subprocess.run([os.environ.get("QEMU") or QEMU_MODES, kind, f"{name},dumpdtb={tree}", "-cpu", CPUS[MMU],
-                    "-L", ROMS, "-smp", str(HARTS), "-m", MEMORY, "-nodefaults", "-display", "none"],
+    subprocess.run([made_of(out, MMU)[0], kind, f"{name},dumpdtb={tree}", "-cpu", CPUS[MMU], "-L", ROMS,
+                    "-smp", str(HARTS), "-m", MEMORY, "-nodefaults", "-display", "none"],
                    check=True, capture_output=True)
     dtc = [out / "scripts/dtc/dtc", "-q", "-I"]
     states = "".join(f"/ {{ cpus {{ cpu@{hart} {{ cpu-idle-states = <&lost>; }}; }}; }};\n" for hart in range(HARTS))
