@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <sys/utsname.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -385,6 +386,14 @@ bool usage_settle(const struct usage *before)
 			sleep(1);
 	}
 	return back;
+}
+
+bool kernel_is(const char *word)
+{
+	struct utsname kernel;
+
+	uname(&kernel);
+	return strstr(kernel.version, word);
 }
 
 bool have_rox(void)

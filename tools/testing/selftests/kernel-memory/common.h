@@ -142,6 +142,8 @@ void usage_free(struct usage *usage);
 /* Wait until this is true. Returns false after the limit. */
 bool usage_settle(const struct usage *before);
 
+/* Whether the kernel's version has a word: SMP, PREEMPT */
+bool kernel_is(const char *word);
 /* Whether text comes from the cache of read-only memory */
 bool have_rox(void);
 /* Whether the kernel can load modules */

@@ -9,7 +9,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/utsname.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -110,15 +109,6 @@ static size_t stop_callers(const pid_t *callers)
 	return n;
 }
 
-/* A kernel for one hart has neither remote fences nor stop_machine(). */
-static bool for_many_harts(void)
-{
-	struct utsname kernel;
-
-	uname(&kernel);
-	return strstr(kernel.version, "SMP");
-}
-
 FIXTURE(switching) {
 };
 
@@ -151,7 +141,8 @@ TEST_F_TIMEOUT(switching, all_functions_is_as_cheap_as_one, LIMIT)
 {
 	unsigned long one, all;
 
-	if (!for_many_harts())
+	/* Such a kernel has neither remote fences nor stop_machine(). */
+	if (!kernel_is("SMP"))
 		SKIP(return, "the kernel is for one hart");
 	filter(TRACED);
 	one = calls_of("flush_icache_all");
@@ -168,7 +159,7 @@ TEST_F_TIMEOUT(switching, a_probe_at_an_entry_does_not_stop_the_machine, LIMIT)
 {
 	int stops, fd;
 
-	if (!for_many_harts())
+	if (!kernel_is("SMP"))
 		SKIP(return, "the kernel is for one hart");
 	stops = kprobe_open("stop_machine_cpuslocked", 0);
 	ASSERT_LE(0, stops);

@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
-#include <sys/utsname.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -295,11 +294,9 @@ TEST_F_TIMEOUT(probes, of_the_tracer_are_not_on_what_writes_to_text, LIMIT)
 TEST_F_TIMEOUT(probes, are_no_place_to_preempt_a_task, LIMIT)
 {
 	const char *answer = "/sys/module/kprobe_resched/parameters/answer";
-	struct utsname kernel;
 	size_t n, kept = 0;
 
-	uname(&kernel);
-	if (access("modules/kprobe_resched.ko", F_OK) || !strstr(kernel.version, "PREEMPT"))
+	if (access("modules/kprobe_resched.ko", F_OK) || !kernel_is("PREEMPT"))
 		SKIP(return, "the kernel does not preempt tasks, or has no modules");
 	module_load("modules/kprobe_resched.ko");
 	for (n = 0; n < CYCLES; n++)
