@@ -19,7 +19,7 @@
 #define PAGE_SIZE	4096UL
 #define BPF_WINDOW	(128UL << 20)
 
-/* Limit for frees that wait for RCU and a worker; without a leak, an idle host takes few seconds. */
+/* Limit for frees that wait for RCU and a worker; an idle host takes few seconds. */
 #define SETTLE_LIMIT	120	/* seconds */
 
 /*
