@@ -10,6 +10,7 @@
 
 #define pr_fmt(fmt) "memory lost: " fmt
 
+#include <linux/atomic.h>
 #include <linux/delay.h>
 #include <linux/device.h>
 #include <linux/fs.h>
@@ -21,29 +22,26 @@
 #include <linux/mm.h>
 #include <linux/page-isolation.h>
 #include <linux/pagemap.h>
-#include <linux/pgtable.h>
-#include <linux/pid.h>
-#include <linux/pid_namespace.h>
 #include <linux/rmap.h>
-#include <linux/sched.h>
-#include <linux/sched/coredump.h>
-#include <linux/sched/mm.h>
-#include <linux/sched/signal.h>
 #include <linux/shmem_fs.h>
 #include <linux/sizes.h>
 #include <linux/swapops.h>
 #include <linux/vmstat.h>
-
-#include <asm/tlbflush.h>
+#include <linux/workqueue.h>
 
 #include "internal.h"
 
 /*
  * Reclaim, migration or a disk may hold a page for the moment. Nothing here waits for
- * such a page, because the disk may be gone, too. It is tried again later.
+ * such a page, because the disk may be gone, too. It is tried again later. Pages that a
+ * disk still reads after all attempts are left to a worker.
  */
 #define LOSE_ATTEMPTS	10
 #define LOSE_INTERVAL	100	/* ms */
+#define WORK_INTERVAL	1000	/* ms */
+
+/* How many tasks are in lock_hotplug_for_lost() */
+static atomic_t waiting = ATOMIC_INIT(0);
 
 /*
  * Isolate a page block, whatever it contains. Its free pages are not allocated any
@@ -102,7 +100,7 @@ static int isolate_block(struct memory_block *mem, void *online)
  * memory_is_lost() - whether memory is gone
  * @pfn: number of a page in the memory
  *
- * Context: any; the block with the page must be online, or going offline.
+ * Context: any; the memory block with the page must not be removed meanwhile.
  *
  * Return: whether lose_memory_range() was called for that block.
  */
@@ -118,6 +116,35 @@ bool memory_is_lost(unsigned long pfn)
 	put_device(&mem->dev);
 
 	return lost;
+}
+
+/**
+ * lock_hotplug_for_lost() - lock_device_hotplug() for memory that is gone
+ *
+ * A task that holds the lock and takes other memory offline gives up soon.
+ *
+ * Context: may sleep. unlock_device_hotplug() releases the lock.
+ */
+void lock_hotplug_for_lost(void)
+{
+	atomic_inc(&waiting);
+	lock_device_hotplug();
+	atomic_dec(&waiting);
+}
+
+/**
+ * lost_memory_waits() - whether a task is in lock_hotplug_for_lost()
+ *
+ * A task that takes other memory offline must not let that task wait for a page that
+ * somebody holds.
+ *
+ * Context: any; the caller holds lock_device_hotplug().
+ *
+ * Return: whether a task waits for the lock.
+ */
+bool lost_memory_waits(void)
+{
+	return atomic_read(&waiting);
 }
 
 static void set_poison(struct folio *folio, bool poison)
@@ -180,7 +207,12 @@ static void take_out_of_use(struct folio *folio)
 		folio_get(folio);
 	set_poison(folio, true);
 	try_to_unmap(folio, TTU_IGNORE_MLOCK | TTU_SYNC | TTU_HWPOISON | TTU_SPLIT_HUGE_PMD);
-	if (!folio_test_writeback(folio) && !folio_mapped(folio))
+	/* While a disk reads it, it counts in its cgroup and file: try again afterwards */
+	if (folio_test_writeback(folio)) {
+		folio_unlock(folio);
+		return;
+	}
+	if (!folio_mapped(folio))
 		remove_from_file(folio);
 	folio_unlock(folio);
 
@@ -194,8 +226,21 @@ static void take_out_of_use(struct folio *folio)
 	folio_put(folio);
 }
 
-/* Deal with one page. Returns the number of the next page to look at. */
-static unsigned long lose_page(unsigned long pfn)
+/*
+ * If memory_failure() cannot remove a page from its file, it takes the page off the LRU
+ * list all the same.
+ */
+static bool is_of_process_or_file(struct folio *folio)
+{
+	return folio_test_lru(folio) ||
+	       (PageHWPoison(&folio->page) && folio_mapping(folio));
+}
+
+/*
+ * Deal with one page. Returns the number of the next page to look at. Sets @written if
+ * a disk reads the page.
+ */
+static unsigned long lose_page(unsigned long pfn, bool *written)
 {
 	struct page *page = pfn_to_online_page(pfn);
 	struct address_space *mapping;
@@ -219,7 +264,7 @@ static unsigned long lose_page(unsigned long pfn)
 	}
 
 	folio = page_folio(page);
-	if (!folio_test_lru(folio) || !folio_try_get(folio))
+	if (!is_of_process_or_file(folio) || !folio_try_get(folio))
 		return pfn + 1;
 
 	/* The page now belongs to another folio: look again */
@@ -230,6 +275,7 @@ static unsigned long lose_page(unsigned long pfn)
 
 	/* What the disk gets is read from memory that is gone: it is not the contents */
 	if (folio_test_writeback(folio)) {
+		*written = true;
 		mapping = folio_mapping(folio);
 		if (folio_test_swapcache(folio))
 			folio_mark_dirty(folio);
@@ -247,7 +293,7 @@ static unsigned long lose_page(unsigned long pfn)
 		memory_failure(pfn, MF_COUNT_INCREASED | MF_ONE_OF_MANY);
 
 	folio = page_folio(page);
-	if ((folio_mapped(folio) || folio_test_lru(folio)) && folio_try_get(folio)) {
+	if ((folio_mapped(folio) || is_of_process_or_file(folio)) && folio_try_get(folio)) {
 		if (page_folio(page) == folio)
 			take_out_of_use(folio);
 		folio_put(folio);
@@ -256,180 +302,48 @@ static unsigned long lose_page(unsigned long pfn)
 	return pfn + 1;
 }
 
-static bool is_within(struct page *page, u64 start, u64 size)
-{
-	return page_to_phys(page) >= start && page_to_phys(page) - start < size;
-}
-
-/*
- * Count the page tables of a process that are gone. They are not read, so tables that
- * can only be reached through them are not counted. With @forget, clear the entries
- * that point to the tables that are gone.
- */
-static unsigned long find_tables(struct mm_struct *mm, u64 start, u64 size, bool forget)
-{
-	unsigned long addr, next, nr = 0;
-
-	for (addr = 0; addr < mm->task_size; addr = next) {
-		pgd_t *pgd = pgd_offset(mm, addr);
-		p4d_t *p4d;
-		pud_t *pud;
-		pmd_t *pmd;
-
-		next = pgd_addr_end(addr, mm->task_size);
-		if (pgd_none(*pgd))
-			continue;
-		if (!mm_p4d_folded(mm) && is_within(pgd_page(*pgd), start, size)) {
-			nr++;
-			if (forget)
-				pgd_clear(pgd);
-			continue;
-		}
-
-		p4d = p4d_offset(pgd, addr);
-		next = p4d_addr_end(addr, mm->task_size);
-		if (p4d_none(*p4d))
-			continue;
-		if (!mm_pud_folded(mm) && is_within(p4d_page(*p4d), start, size)) {
-			nr++;
-			if (forget)
-				p4d_clear(p4d);
-			continue;
-		}
-
-		pud = pud_offset(p4d, addr);
-		next = pud_addr_end(addr, mm->task_size);
-		if (!pud_present(*pud) || pud_leaf(*pud))
-			continue;
-		if (is_within(pud_page(*pud), start, size)) {
-			nr++;
-			if (forget)
-				pud_clear(pud);
-			continue;
-		}
-
-		pmd = pmd_offset(pud, addr);
-		next = pmd_addr_end(addr, mm->task_size);
-		if (!pmd_present(*pmd) || pmd_leaf(*pmd))
-			continue;
-		if (is_within(pmd_page(*pmd), start, size)) {
-			nr++;
-			if (forget)
-				pmd_clear(pmd);
-		}
-	}
-
-	return nr;
-}
-
-static void kill_users(struct mm_struct *mm)
-{
-	struct task_struct *task;
-
-	rcu_read_lock();
-	for_each_process(task) {
-		if (!process_shares_mm(task, mm) || task->flags & PF_KTHREAD ||
-		    is_global_init(task))
-			continue;
-		pr_crit("killed process %d (%s), whose page tables are gone\n",
-			task_pid_nr(task), task->comm);
-		do_send_sig_info(SIGKILL, SEND_SIG_PRIV, task, PIDTYPE_TGID);
-	}
-	rcu_read_unlock();
-}
-
-/*
- * If page tables of a process are gone, nobody knows which pages they mapped. These
- * pages can neither be unmapped nor freed. So the process is killed, and its address
- * space is kept for ever: the pages still count as mapped, and refer to its VMAs. A
- * reverse mapping that looks for their page table entries there finds none.
- */
-static void lose_tables_of(struct mm_struct *mm, u64 start, u64 size)
-{
-	mmap_write_lock(mm);
-	/* If the PGD itself is gone, there is nothing left to walk or to switch to. */
-	if (is_within(virt_to_page(mm->pgd), start, size) ||
-	    !find_tables(mm, start, size, false))
-		goto out;
-
-	/* No page fault and no reverse mapping walks the tables from here on */
-	if (mm_take_all_locks(mm))
-		goto out;
-	/*
-	 * Let page faults raise SIGBUS. Else they would map pages of zeroes in place of
-	 * the pages that are lost.
-	 */
-	set_bit(MMF_UNSTABLE, &mm->flags);
-	set_bit(MMF_OOM_SKIP, &mm->flags);
-	mmget(mm);
-	find_tables(mm, start, size, true);
-	flush_tlb_mm(mm);
-	mm_drop_all_locks(mm);
-	kill_users(mm);
-out:
-	mmap_write_unlock(mm);
-}
-
-/* The address space of a process, whose first thread may have ended */
-static struct mm_struct *get_process_mm(struct task_struct *process)
-{
-	struct mm_struct *mm = NULL;
-	struct task_struct *thread;
-
-	for_each_thread(process, thread) {
-		mm = get_task_mm(thread);
-		if (mm)
-			break;
-	}
-
-	return mm;
-}
-
-static void lose_tables(u64 start, u64 size)
-{
-	struct task_struct *process;
-	struct mm_struct *mm;
-	struct pid *pid;
-	int nr;
-
-	for (nr = 1; ; nr++) {
-		mm = NULL;
-		rcu_read_lock();
-		pid = find_ge_pid(nr, &init_pid_ns);
-		if (pid) {
-			nr = pid_nr(pid);
-			process = pid_task(pid, PIDTYPE_TGID);
-			if (process)
-				mm = get_process_mm(process);
-		}
-		rcu_read_unlock();
-		if (!pid)
-			return;
-		if (mm) {
-			lose_tables_of(mm, start, size);
-			mmput(mm);
-		}
-		cond_resched();
-	}
-}
-
-static void lose_pages(u64 start, u64 size)
+/* Returns whether a disk still reads pages. */
+static bool lose_pages(u64 start, u64 size)
 {
 	unsigned long pfn = PHYS_PFN(start), end_pfn = PHYS_PFN(start + size);
+	bool written = false;
 
 	if (!IS_ENABLED(CONFIG_MEMORY_FAILURE))
-		return;
+		return false;
 
 	/* lose_page() finds only pages on the LRU lists: move the others there */
 	lru_add_drain_all();
 	while (pfn < end_pfn) {
 		int idx = lock_online_memmap();
 
-		pfn = lose_page(pfn);
+		pfn = lose_page(pfn, &written);
 		unlock_online_memmap(idx);
 		cond_resched();
 	}
+
+	return written;
 }
+
+static int lose_written_pages(struct memory_block *mem, void *written)
+{
+	u64 start = PFN_PHYS(section_nr_to_pfn(mem->start_section_nr));
+
+	if (READ_ONCE(mem->lost))
+		*(bool *)written |= lose_pages(start, memory_block_size_bytes());
+
+	return 0;
+}
+
+static void lose_work(struct work_struct *work)
+{
+	bool written = false;
+
+	for_each_memory_block(&written, lose_written_pages);
+	if (written)
+		schedule_delayed_work(to_delayed_work(work), msecs_to_jiffies(WORK_INTERVAL));
+}
+
+static DECLARE_DELAYED_WORK(lose_later, lose_work);
 
 /* Whether the page is in use. A page that was taken out of use keeps one reference. */
 static bool is_in_use(struct page *page)
@@ -508,27 +422,9 @@ static int offline_block(struct memory_block *mem, void *arg)
 	return 0;
 }
 
-/**
- * lose_memory_range() - take memory that is gone out of use
- * @start: physical address, at the start of a block
- * @size: bytes, a multiple of the size of a block
- *
- * The memory cannot be read any more, or a read returns something that was never
- * written. Its struct pages must be in other memory. Users of its pages are treated as
- * memory_failure() treats the users of one page. Then each block without a page in use
- * goes offline, one by one. The other blocks stay online, and no page of them is
- * allocated any more. The user can take such a block offline when its last page is
- * free. No block comes online again. If a block was online, the log says that memory
- * is gone, how much of it stays, and why.
- *
- * Context: process context, may sleep. Takes the lock of all memory hotplug.
- *
- * Return: 0 if all blocks are offline, so that remove_memory() will succeed; -EBUSY
- * if some stay.
- */
-int lose_memory_range(u64 start, u64 size)
+static int lose_range(u64 start, u64 size)
 {
-	bool online = false;
+	bool online = false, written = false;
 	struct rest rest;
 	int attempt;
 
@@ -547,20 +443,76 @@ int lose_memory_range(u64 start, u64 size)
 				start, size / SZ_1M);
 
 		lose_tables(start, size);
-		lose_pages(start, size);
+		written = lose_pages(start, size);
 
 		memset(&rest, 0, sizeof(rest));
-		lock_device_hotplug();
+		lock_hotplug_for_lost();
 		walk_memory_blocks(start, size, &rest, offline_block);
 		unlock_device_hotplug();
 		if (!rest.blocks)
 			return 0;
 	}
 
+	if (written)
+		schedule_delayed_work(&lose_later, msecs_to_jiffies(WORK_INTERVAL));
+
 	pr_crit("%#llx, %llu MiB: %llu MiB stay, with %lu pages that are held and %lu of the kernel, %lu of which are page tables\n",
 		start, size / SZ_1M, rest.blocks * (memory_block_size_bytes() / (u64)SZ_1M),
 		rest.held, rest.kernel, rest.tables);
 
 	return -EBUSY;
+}
+
+/**
+ * struct lose_order - order for the worker that takes memory out of use
+ * @work: item of the workqueue
+ * @start: physical address of the memory
+ * @size: bytes
+ * @ret: result
+ */
+struct lose_order {
+	struct work_struct work;
+	u64 start;
+	u64 size;
+	int ret;
+};
+
+static void lose_worker(struct work_struct *work)
+{
+	struct lose_order *order = container_of(work, struct lose_order, work);
+
+	order->ret = lose_range(order->start, order->size);
+}
+
+/**
+ * lose_memory_range() - take memory that is gone out of use
+ * @start: physical address, at the start of a block
+ * @size: bytes, a multiple of the size of a block
+ *
+ * The memory cannot be read any more, or a read returns something that was never
+ * written. Its struct pages must be in other memory. Users of its pages are treated as
+ * memory_failure() treats the users of one page. Then each block without a page in use
+ * goes offline, one by one. The other blocks stay online, and no page of them is
+ * allocated any more. The user can take such a block offline when its last page is
+ * free. No block comes online again. A page of a file that is on its way to a disk stays
+ * in the file until the disk has read it. If a block was online, the log says that memory
+ * is gone, how much of it stays, and why.
+ *
+ * Context: process context, may sleep. Takes the lock of all memory hotplug.
+ *
+ * Return: 0 if all blocks are offline, so that remove_memory() will succeed; -EBUSY
+ * if some stay.
+ */
+int lose_memory_range(u64 start, u64 size)
+{
+	struct lose_order order = { .start = start, .size = size };
+
+	/* A worker has no signals: they would end this halfway */
+	INIT_WORK_ONSTACK(&order.work, lose_worker);
+	queue_work(system_unbound_wq, &order.work);
+	flush_work(&order.work);
+	destroy_work_on_stack(&order.work);
+
+	return order.ret;
 }
 EXPORT_SYMBOL_GPL(lose_memory_range);

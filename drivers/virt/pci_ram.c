@@ -337,9 +337,10 @@ static int pci_ram_offline(struct pci_ram *ram)
 	do {
 		attempt = min(attempt, left);
 		ret = pci_ram_offline_for(ram, attempt);
-		left -= attempt;
+		/* It gives up at once if other memory that is gone has its turn */
+		left -= ret == -EAGAIN ? 1 : attempt;
 		attempt = min(2 * attempt, PCI_RAM_MAX_ATTEMPT);
-	} while (ret == -EINTR && left && !signal_pending(current) &&
+	} while ((ret == -EINTR || ret == -EAGAIN) && left && !signal_pending(current) &&
 		 pci_device_is_present(ram->pdev));
 
 	switch (ret) {
@@ -348,6 +349,7 @@ static int pci_ram_offline(struct pci_ram *ram)
 	case -EBUSY:
 		why = "some of it is in use and cannot be moved; only zone Movable is sure to be";
 		break;
+	case -EAGAIN:
 	case -EINTR:
 		if (signal_pending(current)) {
 			why = "interrupted";

@@ -18,7 +18,8 @@ cover. With --all, as in `make test-all`, it also runs the tests with the mark t
   series
 - on the debug kernel: persistent memory, unmapped free pages (debug_pagealloc=on), and processes
   that are older than a mapping that they use; memory that is lost, and memory errors; refused modules
-- eight blocks that are lost at once
+- eight blocks that are lost at once; pages that a disk reads, and the PGD of a process, in memory that is lost;
+  memory that is lost while other memory is being taken offline
 
 Two files run at a time: most guests keep one processor busy, or wait. The output of a file appears
 when the file is done. The last lines are the time of each file, the failures, and the sum:

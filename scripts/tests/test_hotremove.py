@@ -13,7 +13,8 @@
   in zone Movable. In zone Normal, pinned and secret pages, huge pages of 1 GiB and per-CPU memory make the
   removal fail. Once they are free, it succeeds; only the per-CPU allocator may keep its pages.
 - Gone without notice, a device of one block and one of eight: with offline memory; with pages of a process,
-  large and huge pages, KSM, tmpfs, clean and dirty files; with pages that somebody holds; with a kernel page.
+  large and huge pages, KSM, tmpfs, clean and dirty files; with pages that somebody holds; with a kernel page;
+  with pages that a disk reads, which has stopped; with the PGD of a process; while other memory cannot go offline.
   The owners get an error, all other memory is intact, and the lost memory is never allocated again.
 - A switch with memory behind it is being removed: no driver takes memory there any more, and its slots do not
   wait for the removal, which would wait for them. Another switch was pulled out before the bus is rescanned:
@@ -28,7 +29,7 @@ import itertools
 import pytest
 
 from conftest import boot_guest, check_refused, needs_device, with_modules
-from guest.machine import KERNEL
+from guest.machine import KERNEL, configuration
 
 
 class Devices:
@@ -166,15 +167,21 @@ def test_kinds_normal(start):
 
 def boot_with_disk(request, title, name, **options):
     needs_device("virtio-pmem-pci")
-    # A disk for files that takes no memory of the guest
-    disk = ["-object", "memory-backend-memfd,id=pmem0,size=64M", "-device", "virtio-pmem-pci,memdev=pmem0"]
-    return boot_guest(request, f"{title}, Sv39, 2 harts, a hot-plug port, devices that are gone unasked", name,
-                      mmu="sv39", harts=2, ports=1, devices=disk, **options)
+    # Disks for files that take no memory of the guest, for ext2 and for VFAT
+    disks = []
+    for number in range(2):
+        disks += ["-object", f"memory-backend-memfd,id=pmem{number},size=64M",
+                  "-device", f"virtio-pmem-pci,memdev=pmem{number}"]
+    boot = boot_guest(request, f"{title}, Sv39, 2 harts, a hot-plug port, devices that are gone unasked", name,
+                      mmu="sv39", harts=2, ports=1, devices=disks, **options)
+    # If the kernel has no VFAT, the program skips the case.
+    boot.guest.run("modprobe -a vfat nls_cp437 nls_ascii")
+    return boot
 
 
 @pytest.fixture(scope="module")
 def boot_lost(request):
-    return boot_with_disk(request, KERNEL, "lost", memory="512M,maxmem=4G")
+    return boot_with_disk(request, KERNEL, "lost", memory="512M,maxmem=4G", initramfs=with_modules(KERNEL))
 
 
 def test_lost_nothing(boot_lost):
@@ -242,6 +249,49 @@ def test_switch(start):
     boot = start("Sv57, 2 harts, a switch that is gone, and memory beside it", "hotremove-switch", mmu="sv57", harts=2,
                  ports=2, devices=SWITCH)
     run_till_gone(boot, "hotremove switch", BesideSwitch(boot.guest, "128M"))
+
+
+class StoppedDisk(Devices):
+    """The disk writes a byte a second from the plugging on, and normally from the removal on."""
+
+    def write_at(self, rate):
+        self.guest.monitor.type(f"block_set_io_throttle stopped 0 0 {rate} 0 0 0")
+
+    def plug(self):
+        super().plug()
+        self.write_at(1)
+
+    def remove(self):
+        self.write_at(0)
+
+
+@pytest.mark.test_all
+def test_lost_written(start, tmp_path):
+    if configuration(KERNEL)[0].get("CONFIG_VIRTIO_BLK") != "CONFIG_VIRTIO_BLK=y":
+        pytest.skip(f"{KERNEL} has no CONFIG_VIRTIO_BLK")
+    image = tmp_path / "disk"
+    with open(image, "wb") as file:
+        file.truncate(16 << 20)
+    disk = ["-drive", f"file={image},format=raw,if=none,id=stopped,cache=unsafe",
+            "-device", "virtio-blk-pci,drive=stopped"]
+    boot = start("Sv57, 2 harts, a hot-plug port, a device with pages that a disk reads", "lost-written", mmu="sv57",
+                 harts=2, ports=1, devices=disk)
+    run_till_gone(boot, "lost written", StoppedDisk(boot.guest, "128M"))
+
+
+# With a second hart, that hart could still use the PGD when the memory goes away.
+@pytest.mark.test_all
+def test_lost_pgd(start):
+    boot = start("Sv57, 1 hart, a hot-plug port, a device with the PGD of a process", "lost-pgd", mmu="sv57", harts=1,
+                 ports=1)
+    run_till_gone(boot, "lost pgd", Devices(boot.guest, "128M"))
+
+
+@pytest.mark.test_all
+def test_lost_waits(start):
+    boot = start("Sv57, 2 harts, two hot-plug ports, a device that is gone while the other is taken offline",
+                 "lost-waits", mmu="sv57", harts=2, ports=2)
+    run(boot, "lost waits", Devices(boot.guest, "128M", "128M"), limit=120)
 
 
 # KVM is a module, so the test needs the archive with all modules.

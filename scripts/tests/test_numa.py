@@ -4,7 +4,8 @@
 It is the first memory of the node, or additional memory. Pages follow their process to the node with each
 memory policy. When the memory is removed, processes that used it or were bound to it continue elsewhere.
 It is added and removed thirty times while each hart allocates from it. When a device disappears without
-notice, the kernel kills a process whose page tables were in its memory."""
+notice, the kernel kills a process whose page tables were in its memory. It replaces empty page tables and the huge
+page of zeroes, and their owner notices nothing."""
 
 import pytest
 

@@ -19,7 +19,6 @@
 
 #define LINE		64UL
 #define COW_STEP	(2UL << 20)
-#define HOTPLUG_DIR	"/sys/kernel/debug/hotplug_range"
 #define NOTIFIER_DIR	"/sys/kernel/debug/notifier-error-inject/memory/actions"
 #define KSM		"/sys/kernel/mm/ksm"
 #define POOL		"HugePages_Total: %lu HugePages_Free: %lu HugePages_Rsvd: %lu " \

@@ -71,6 +71,9 @@ size_t memory_blocks(void);
 /* Whether each block of a range exists and has @value in its @file */
 bool blocks_are(unsigned long start, unsigned long size, const char *file, const char *value);
 
+/* The files of modules/hotplug_range.c */
+#define HOTPLUG_DIR	"/sys/kernel/debug/hotplug_range"
+
 /* Run an operation of modules/hotplug_range.c. Returns 0 or its errno. */
 int hotplug(const char *operation, unsigned long start, unsigned long size);
 unsigned long hotplug_number(const char *name);

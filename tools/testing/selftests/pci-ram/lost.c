@@ -6,12 +6,19 @@
  *   lost pages			processes used it, in all kinds of pages, tmpfs
  *				and files
  *   lost held			pages of it are held, and the kernel has one
- *   lost tables		a process has page tables in it. It is in zone
- *				Normal of node 1, which has no hart and no
- *				other memory
+ *   lost written		pages of it are being written to a disk that has
+ *				stopped. It goes on at "remove memory now"
+ *   lost pgd			a process has its PGD in it, on a machine with
+ *				one hart
+ *   lost waits		other memory is being taken offline, which waits for
+ *				a page
+ *   lost tables		a process has page tables in it, another one
+ *				page tables in reserve, and the huge page of
+ *				zeroes is there. It is in zone Normal of node
+ *				1, which has no hart and no other memory
  *
  * The host plugs when the program says "plug memory now", and unplugs the same
- * device at "remove memory now".
+ * device at "remove memory now", unless the mode says otherwise.
  *
  * While the memory is there, this program must have pages in it only where the
  * test needs them. So before, the program locks its memory. Afterwards, its
@@ -20,14 +27,17 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/kernel-page-flags.h>
 #include <linux/mempolicy.h>
 #include <malloc.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -41,11 +51,17 @@
 #define DATA		(4 * MIB)	/* of each kind */
 #define NR_PAGES	(DATA / PAGE_SIZE)
 #define HEAP		(4 * MIB)	/* more than the program allocates */
-#define NR_TABLES	16		/* page tables of a process in node 1 */
+#define NR_TABLES	16UL		/* page tables of a process in node 1 */
+#define START		(64UL << 30)	/* 1 GiB from here on has one PMD table */
 #define LARGE_PAGES	"/sys/kernel/mm/transparent_hugepage/enabled"
+#define ZERO_PAGE	"/sys/kernel/mm/transparent_hugepage/use_zero_page"
 #define WRITEBACK	"/proc/sys/vm/dirty_writeback_centisecs"
 #define DISK		"/dev/pmem0"
 #define DIR		"/tmp/lost"
+#define FAT_DISK	"/dev/pmem1"
+#define FAT_DIR		"/tmp/lost-fat"
+#define STOPPED_DISK	"/dev/vda"
+#define MKFS		"mke2fs -b 4096 "
 
 #define LOG_GONE	"gone without notice"
 #define LOG_STAYS	"MiB stay"
@@ -82,6 +98,8 @@ static struct object huge = { "huge pages of a process", .fd = -1, .distinct = N
 static struct object tmpfs = { "tmpfs", .distinct = NR_PAGES };
 static struct object clean = { "a file as on its disk", .distinct = NR_PAGES };
 static struct object dirty = { "a file that is newer than its disk", .distinct = NR_PAGES };
+static struct object fat = { "a file on VFAT that is newer than its disk", .distinct = NR_PAGES };
+static struct object written = { "a file on its way to the disk", .distinct = NR_PAGES };
 
 /* Have all memory that this program needs later allocated now. */
 static void lock_memory(void)
@@ -224,43 +242,67 @@ static bool file_is_old_or_right(const struct object *object, char disk)
 	return true;
 }
 
-static void open_file(struct object *object, const char *name)
+static void open_file(struct object *object, const char *path)
 {
-	char path[64];
-
-	snprintf(path, sizeof(path), DIR "/%s", name);
 	object->fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	if (object->fd < 0)
 		die("%s: %s", path, strerror(errno));
 }
 
-/* Make two files on a disk, with nothing in the page cache. */
-static void make_files(void)
+/* Make a file system and mount it. Returns false if the kernel does not know it. */
+static bool mount_disk(const char *mkfs, const char *disk, const char *dir, const char *type,
+		       const char *options)
 {
-	char *zeroes = calloc(1, DATA);
+	char command[80];
 
-	if (system("mke2fs -b 4096 " DISK " >/dev/null"))
-		die("no file system on " DISK);
-	mkdir(DIR, 0700);
-	if (mount(DISK, DIR, "ext2", 0, NULL))
-		die("mount " DISK ": %s", strerror(errno));
-	open_file(&clean, "clean");
-	open_file(&dirty, "dirty");
-	write_to_file(clean.fd, source);
-	write_to_file(dirty.fd, zeroes);
-	free(zeroes);
-	sync();
-	if (posix_fadvise(clean.fd, 0, DATA, POSIX_FADV_DONTNEED) ||
-	    posix_fadvise(dirty.fd, 0, DATA, POSIX_FADV_DONTNEED))
-		die("drop the page cache: %s", strerror(errno));
+	snprintf(command, sizeof(command), "%s%s >/dev/null", mkfs, disk);
+	if (system(command))
+		die("no file system on %s", disk);
+	mkdir(dir, 0700);
+	if (!mount(disk, dir, type, 0, options))
+		return true;
+	if (errno != ENODEV)
+		die("mount %s: %s", disk, strerror(errno));
+	return false;
 }
 
-static void remove_files(void)
+/* Make a file on a disk, with nothing in the page cache. */
+static void make_file(struct object *object, const char *path, const char *data)
+{
+	open_file(object, path);
+	write_to_file(object->fd, data);
+	if (fsync(object->fd) || posix_fadvise(object->fd, 0, DATA, POSIX_FADV_DONTNEED))
+		die("%s: %s", path, strerror(errno));
+}
+
+/* Make files on two disks. Returns whether there is one on VFAT. */
+static bool make_files(void)
+{
+	char *zeroes = calloc(1, DATA);
+	bool has_fat;
+
+	if (!mount_disk(MKFS, DISK, DIR, "ext2", NULL))
+		die("no CONFIG_EXT2_FS");
+	make_file(&clean, DIR "/clean", source);
+	make_file(&dirty, DIR "/dirty", zeroes);
+	has_fat = mount_disk("mkdosfs ", FAT_DISK, FAT_DIR, "vfat", "iocharset=ascii");
+	if (has_fat)
+		make_file(&fat, FAT_DIR "/dirty", zeroes);
+	free(zeroes);
+	return has_fat;
+}
+
+static void remove_files(bool has_fat)
 {
 	close(clean.fd);
 	close(dirty.fd);
 	if (umount(DIR))
 		die("umount " DISK ": %s", strerror(errno));
+	if (!has_fat)
+		return;
+	close(fat.fd);
+	if (umount(FAT_DIR))
+		die("umount " FAT_DISK ": %s", strerror(errno));
 }
 
 /* Check that the next device in the slot is used normally. */
@@ -296,18 +338,19 @@ static void main_nothing(void)
 
 static void main_pages(void)
 {
-	struct object *all[] = { &process, &large, &huge, &merged, &tmpfs, &clean, &dirty };
-	size_t gone = log_count(LOG_GONE), stays = log_count(LOG_STAYS), i;
+	struct object *all[] = { &process, &large, &huge, &merged, &tmpfs, &clean, &dirty, &fat };
+	size_t gone = log_count(LOG_GONE), stays = log_count(LOG_STAYS), nr, i;
+	bool there = true, ksm, has_fat;
 	struct memory_state none;
 	struct ranges ranges;
 	struct slot slot;
-	bool there = true, ksm;
 	char *writeback;
 
-	ksft_set_plan(14);
+	ksft_set_plan(15);
 	source = fill(DATA);
 	must_write(LARGE_PAGES, "madvise");
-	make_files();
+	has_fat = make_files();
+	nr = ARRAY_SIZE(all) - !has_fat;
 	/* Without writeback, dirty pages stay dirty. */
 	writeback = read_file(WRITEBACK);
 	must_write(WRITEBACK, "0");
@@ -336,7 +379,11 @@ static void main_pages(void)
 			die("KSM does not merge");
 	write_to_file(dirty.fd, source);
 	map_shared(&dirty);
-	for (i = 0; i < ARRAY_SIZE(all); i++) {
+	if (has_fat) {
+		write_to_file(fat.fd, source);
+		map_shared(&fat);
+	}
+	for (i = 0; i < nr; i++) {
 		size_t page;
 
 		for (page = 0; page < NR_PAGES; page++)
@@ -345,9 +392,11 @@ static void main_pages(void)
 	}
 	/* After this, no mapping shows that the pages are dirty. */
 	munmap(dirty.memory, DATA);
+	if (has_fat)
+		munmap(fat.memory, DATA);
 	drop_device(&slot, &ranges.range[0]);
 
-	for (i = 0; i < ARRAY_SIZE(all); i++) {
+	for (i = 0; i < nr; i++) {
 		ksft_print_msg("%s: %zu of %zu pages were there\n", all[i]->what,
 			       all[i]->nr_there, NR_PAGES);
 		there &= all[i]->nr_there >= NR_PAGES / 2;
@@ -373,12 +422,17 @@ static void main_pages(void)
 	ksft_test_result(fsync(dirty.fd) == -1 && errno == EIO && !fsync(dirty.fd),
 			 "fsync of a dirty file says once that data are lost\n");
 	ksft_test_result(file_is_old_or_right(&dirty, 0), "a lost page of it is as on its disk\n");
+	if (has_fat)
+		ksft_test_result(fsync(fat.fd) == -1 && errno == EIO &&
+				 file_is_old_or_right(&fat, 0), "on VFAT, the same\n");
+	else
+		ksft_test_result_skip("no CONFIG_VFAT_FS\n");
 
-	for (i = 0; i < ARRAY_SIZE(all); i++)
+	for (i = 0; i < nr; i++)
 		munmap(all[i]->memory, DATA);
 	close(tmpfs.fd);
 	set_pool(0);
-	remove_files();
+	remove_files(has_fat);
 	must_write(WRITEBACK, writeback);
 	ksft_print_msg("%lu kB count as lost\n", meminfo_bytes("HardwareCorrupted") >> 10);
 	ksft_test_result(memory_state_is(&none) && !meminfo_bytes("HardwareCorrupted"),
@@ -544,35 +598,59 @@ static void main_held(void)
 	ksft_test_result(gives_nothing(&ranges), "nothing of them was given out\n");
 }
 
-/*
- * The work of a child: have NR_TABLES page tables allocated in node 1. Each
- * maps a page in node 1 and a page in node 0. Then report this with a byte.
- * Nothing else is allocated in node 1: the first page of the mapping has had
- * the kernel allocate everything else before.
- */
-static void live_in_tables(const struct ranges *ranges, int pipe)
-{
-	size_t size = (NR_TABLES + 2) * HUGE, i;
-	char *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	bool there;
+static const struct range *taken_off;
 
-	if (memory == MAP_FAILED)
-		die("mmap: %s", strerror(errno));
-	memory = (char *)(((unsigned long)memory + HUGE - 1) & ~(HUGE - 1));
-	if (madvise(memory, size - HUGE, MADV_NOHUGEPAGE) && errno != EINVAL)
-		die("madvise: %s", strerror(errno));
-	memory[0] = 1;
-	set_policy(MPOL_BIND, NODE_1);
-	for (i = 1; i <= NR_TABLES; i++)
-		memory[i * HUGE] = 1;
-	set_policy(MPOL_DEFAULT, 0);
-	for (i = 1; i <= NR_TABLES; i++)
-		memory[i * HUGE + PAGE_SIZE] = 1;
-	there = pages_in(memory, size - HUGE, ranges) == NR_TABLES;
-	if (write(pipe, &there, 1) != 1)
-		die("write: %s", strerror(errno));
-	for (;;)
-		pause();
+/* Try to take all blocks offline that are not. Returns whether all are. */
+static bool all_off(size_t unused)
+{
+	unsigned long block = block_size(), addr;
+	bool off = true;
+
+	(void)unused;
+	for (addr = taken_off->start; addr < taken_off->end; addr += block) {
+		int err = set_state(addr, "offline");
+
+		off &= !err || err == EINVAL;
+	}
+	return off;
+}
+
+static void main_written(void)
+{
+	size_t stays = log_count(LOG_STAYS), i;
+	struct ranges ranges;
+	struct slot slot;
+
+	ksft_set_plan(4);
+	source = fill(DATA);
+	if (!mount_disk(MKFS, STOPPED_DISK, DIR, "ext2", NULL))
+		die("no CONFIG_EXT2_FS");
+	open_file(&written, DIR "/written");
+	ranges = plug(1);
+	slot = find_slot(&ranges.range[0]);
+	lock_memory();
+
+	set_states(&ranges.range[0], "online_movable");
+	write_to_file(written.fd, source);
+	map_shared(&written);
+	for (i = 0; i < NR_PAGES; i++)
+		read_page(written.memory + i * PAGE_SIZE);
+	locate(&written, &ranges);
+	munmap(written.memory, DATA);
+	if (sync_file_range(written.fd, 0, 0, SYNC_FILE_RANGE_WRITE))
+		die("sync_file_range: %s", strerror(errno));
+	drop_device(&slot, &ranges.range[0]);
+
+	ksft_test_result(written.nr_there >= NR_PAGES / 2, "%zu of %zu pages were there\n",
+			 written.nr_there, NR_PAGES);
+	ksft_test_result(log_count(LOG_STAYS) == stays + 1,
+			 "the kernel does not wait for the disk\n");
+	unplug();
+	ksft_test_result(fsync(written.fd) == -1 && errno == EIO,
+			 "fsync says that data are lost\n");
+	taken_off = &ranges.range[0];
+	ksft_test_result(wait_for(all_off, 0),
+			 "after that, nothing of the file is in the memory\n");
 }
 
 /* Read the numbers of the log line about what stays. Returns false if there is no such line. */
@@ -597,19 +675,232 @@ static bool killed(size_t unused)
 	       WTERMSIG(status) == SIGKILL;
 }
 
+/*
+ * Start a shell that reads a line and works with it. Do it before the memory is online:
+ * after a fork, this process would copy the pages that it writes to, and the copies
+ * would be in the memory. vfork() returns after the exec.
+ */
+static int start_shell(const char *script)
+{
+	int pipes[2];
+
+	if (pipe2(pipes, O_CLOEXEC))
+		die("pipe: %s", strerror(errno));
+	owner = vfork();
+	if (!owner) {
+		dup2(pipes[0], STDIN_FILENO);
+		execl("/bin/sh", "sh", "-c", script, NULL);
+		_exit(2);
+	}
+	close(pipes[0]);
+	return pipes[1];
+}
+
+/* Returns whether the shell has its PGD in the range. It is then stopped. */
+static bool move_pgd(int shell, const struct range *range)
+{
+	int status;
+
+	dprintf(shell, "%lu %lu\n", range->start, range->end - range->start);
+	return waitpid(owner, &status, WUNTRACED) == owner && WIFSTOPPED(status);
+}
+
+static void main_pgd(void)
+{
+	unsigned long held, kernel, tables;
+	struct ranges ranges;
+	struct slot slot;
+	bool there;
+	int shell;
+
+	ksft_set_plan(4);
+	shell = start_shell("read -r range && echo -n $range >" HOTPLUG_DIR
+			    "/pgd && kill -STOP $$");
+	ranges = plug(1);
+	slot = find_slot(&ranges.range[0]);
+	lock_memory();
+	set_states(&ranges.range[0], "online_movable");
+	there = move_pgd(shell, &ranges.range[0]);
+	drop_device(&slot, &ranges.range[0]);
+
+	ksft_test_result(there, "a process has its PGD in the memory\n");
+	ksft_test_result(wait_for(killed, 0) && log_count(LOG_KILLED) == 1, "it is killed\n");
+	/* Other pages may be held, which the shell had there. */
+	ksft_test_result(log_says(&held, &kernel, &tables) && kernel == 1 && !tables,
+			 "of the kernel's pages, only the PGD stays\n");
+	test_other(&ranges.range[0]);
+}
+
+static bool going_offline(size_t block)
+{
+	return blocks_are(block, block_size(), "state", "going-offline");
+}
+
+/**
+ * struct attempts - attempts to take a block offline and to remove it
+ * @pipe: a byte from here starts them
+ * @block: address of the block
+ * @size: size of the block
+ * @again: number of attempts that failed with EAGAIN
+ * @err: result of the last one
+ */
+struct attempts {
+	int pipe;
+	unsigned long block;
+	unsigned long size;
+	unsigned long again;
+	int err;
+};
+
+/*
+ * Try again at once, as a driver may do: no attempt must delay what is gone. Each waits
+ * for the lock of memory hotplug, so it has its turn between going offline and removal of
+ * what is gone. Allocate nothing: the memory could be gone afterwards.
+ */
+static void *take_offline(void *arg)
+{
+	struct attempts *attempts = arg;
+	char start;
+
+	if (read(attempts->pipe, &start, 1) != 1)
+		die("read: %s", strerror(errno));
+	do {
+		attempts->err = hotplug("remove", attempts->block, attempts->size);
+	} while (attempts->err == EAGAIN && ++attempts->again);
+	return NULL;
+}
+
+static void main_waits(void)
+{
+	static struct attempts attempts;
+	struct ranges ranges;
+	pthread_t thread;
+	struct slot slot;
+	int pipes[2], err;
+
+	ksft_set_plan(2);
+	/* It is there before this program locks its memory: the stack is locked, too. */
+	if (pipe(pipes))
+		die("pipe: %s", strerror(errno));
+	attempts.pipe = pipes[0];
+	err = pthread_create(&thread, NULL, take_offline, &attempts);
+	if (err)
+		die("pthread_create: %s", strerror(err));
+	ranges = plug(2);
+	slot = find_slot(&ranges.range[0]);
+	lock_memory();
+	set_states(&ranges.range[0], "online_movable");
+	set_states(&ranges.range[1], "online_movable");
+	attempts.block = ranges.range[1].start;
+	attempts.size = block_size();
+	err = hotplug("hold_movable", attempts.block, attempts.size);
+	if (err)
+		die("no page of %#lx: %s", attempts.block, strerror(err));
+	if (write(pipes[1], "", 1) != 1)
+		die("write: %s", strerror(errno));
+	if (!wait_for(going_offline, attempts.block))
+		die("the block does not go offline");
+	drop_device(&slot, &ranges.range[0]);
+
+	ksft_test_result(hot_ranges().nr == 1, "the memory that is gone is removed\n");
+	hotplug("hold_movable", 0, 0);
+	pthread_join(thread, NULL);
+	ksft_print_msg("%lu attempts ended with EAGAIN\n", attempts.again);
+	ksft_test_result(attempts.again && !attempts.err,
+			 "other memory was not removed before, but is when no page is held\n");
+}
+
+/* Map memory below one PMD table, at a fixed place. */
+static char *map_large(size_t size, int advice)
+{
+	char *memory = mmap((void *)START, size, PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+
+	if (memory == MAP_FAILED)
+		die("mmap: %s", strerror(errno));
+	if (madvise(memory, size, advice) && errno != EINVAL)
+		die("madvise: %s", strerror(errno));
+	return memory;
+}
+
+/*
+ * Map a large page and the huge page of zeroes. The latter is in node 1, and so are the
+ * page tables in reserve for when the two are split. Everything else that this needs is
+ * there before: a page beside each of them has been written, and one has been read.
+ */
+static char *map_reserve(void)
+{
+	char *memory = map_large(4 * HUGE, MADV_HUGEPAGE);
+	unsigned long node_0 = NODE_0;
+
+	if (syscall(SYS_mbind, memory, 2 * HUGE, MPOL_BIND, &node_0, 64, 0))
+		die("mbind: %s", strerror(errno));
+	memory[0] = 1;
+	memory[2 * HUGE] = 1;
+	read_page(memory);
+	set_policy(MPOL_BIND, NODE_1);
+	fill_at(memory + HUGE, HUGE);
+	read_page(memory + 3 * HUGE);
+	set_policy(MPOL_DEFAULT, 0);
+	return memory;
+}
+
+static bool is_zero(const char *memory, size_t size)
+{
+	size_t i;
+
+	for (i = 0; i < size && !read_page(memory + i); i += PAGE_SIZE) {
+		if (buffer[0] || memcmp(buffer, buffer + 1, PAGE_SIZE - 1))
+			return false;
+	}
+	return i >= size;
+}
+
+/*
+ * The work of a child: have NR_TABLES page tables allocated in node 1. Each
+ * maps a page in node 1 and a page in node 0. Then report this with a byte.
+ * Nothing else is allocated in node 1: the first page of the mapping has had
+ * the kernel allocate everything else before.
+ */
+static void live_in_tables(const struct ranges *ranges, int pipe)
+{
+	size_t size = (NR_TABLES + 1) * HUGE, i;
+	char *memory = map_large(size, MADV_NOHUGEPAGE);
+	bool there;
+
+	memory[0] = 1;
+	set_policy(MPOL_BIND, NODE_1);
+	for (i = 1; i <= NR_TABLES; i++)
+		memory[i * HUGE] = 1;
+	set_policy(MPOL_DEFAULT, 0);
+	for (i = 1; i <= NR_TABLES; i++)
+		memory[i * HUGE + PAGE_SIZE] = 1;
+	there = pages_in(memory, size, ranges) == NR_TABLES;
+	if (write(pipe, &there, 1) != 1)
+		die("write: %s", strerror(errno));
+	for (;;)
+		pause();
+}
+
 static void main_tables(void)
 {
-	unsigned long held, kernel, tables, blocks;
+	unsigned long held, kernel, tables, blocks, nr_tables, nr_zero, nr_large;
 	struct ranges ranges;
 	struct range *range = &ranges.range[0];
 	struct slot slot;
 	int pipes[2];
+	char *memory;
 	char there;
 	bool none;
 
-	ksft_set_plan(7);
+	ksft_set_plan(9);
 	if (pipe(pipes))
 		die("pipe: %s", strerror(errno));
+	if (!access(LARGE_PAGES, F_OK)) {
+		must_write(LARGE_PAGES, "madvise");
+		/* With less than 512 MiB, the kernel boots with 0. */
+		must_write(ZERO_PAGE, "1");
+	}
 	ranges = plug(1);
 	slot = find_slot(range);
 	lock_memory();
@@ -617,6 +908,7 @@ static void main_tables(void)
 	if (!in_zone(range, "Normal"))
 		die("the memory is not in zone Normal");
 	wait_for_node_1();
+	/* The child maps its memory at the same place, so it comes first. */
 	fflush(stdout);
 	owner = fork();
 	if (!owner)
@@ -624,18 +916,37 @@ static void main_tables(void)
 	close(pipes[1]);
 	if (read(pipes[0], &there, 1) != 1)
 		die("the child has said nothing");
+	memory = map_reserve();
+	nr_large = meminfo_bytes("AnonHugePages") / HUGE;
+	nr_zero = pages_in(memory + 3 * HUGE, HUGE, &ranges);
+	nr_tables = range_pages_with(range, 1ULL << KPF_PGTABLE);
+	printf("# %lu page tables, %lu large pages, %lu pages of zeroes\n", nr_tables, nr_large,
+	       nr_zero);
 	drop_device(&slot, range);
 
 	ksft_test_result(there, "a process has pages in the memory\n");
 	ksft_test_result(wait_for(killed, 0), "it has page tables there, and is killed\n");
 	ksft_test_result(log_count(LOG_GONE) == 1 && log_count(LOG_KILLED) == 1 &&
 			 log_count(LOG_STAYS) == 1, "the log says each of that once\n");
+	if (nr_large) {
+		/* Splitting the large page needs the page table in reserve. */
+		bool split = !madvise(memory + 2 * HUGE - PAGE_SIZE, PAGE_SIZE, MADV_DONTNEED);
+
+		ksft_test_result(split && verify(memory + HUGE, HUGE - PAGE_SIZE) &&
+				 nr_tables == NR_TABLES + 2,
+				 "page tables in reserve, which were there, are replaced\n");
+		ksft_test_result(nr_zero == HUGE / PAGE_SIZE && is_zero(memory + 3 * HUGE, HUGE),
+				 "the huge page of zeroes, which was there, is replaced\n");
+	} else {
+		ksft_test_result_skip("no large pages\n");
+		ksft_test_result_skip("no huge page of zeroes\n");
+	}
 	if (!log_says(&held, &kernel, &tables))
 		die("the log does not say what stays");
 	ksft_print_msg("%lu pages are held, %lu are the kernel's, %lu of these page tables\n",
 		       held, kernel, tables);
-	ksft_test_result(held == NR_TABLES && kernel == NR_TABLES && tables == NR_TABLES,
-			 "just its pages and its page tables stay\n");
+	ksft_test_result(held == NR_TABLES && tables == NR_TABLES && kernel == tables + nr_zero,
+			 "just its pages, its page tables and the zeroes stay\n");
 	blocks = (range->end - range->start) / block_size();
 	ksft_test_result(blocks_with(range, "online") == blocks && hot_ranges().nr == 1,
 			 "the blocks stay, and the range is as it was\n");
@@ -661,6 +972,12 @@ int main(int argc, char **argv)
 		main_pages();
 	else if (!strcmp(mode, "held"))
 		main_held();
+	else if (!strcmp(mode, "written"))
+		main_written();
+	else if (!strcmp(mode, "pgd"))
+		main_pgd();
+	else if (!strcmp(mode, "waits"))
+		main_waits();
 	else if (!strcmp(mode, "tables"))
 		main_tables();
 	else

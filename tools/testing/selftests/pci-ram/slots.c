@@ -119,7 +119,8 @@ void find_device(unsigned long start, char name[16])
 	/* Each line of the file is the start, the end and the flags of a BAR. */
 	snprintf(bar, sizeof(bar), "0x%016lx ", start);
 	find_file("/sys/bus/pci/drivers/pci_ram/0000:*/resource", bar, path);
-	sscanf(strstr(path, "0000:"), "%15[^/]", name);
+	if (sscanf(strstr(path, "0000:"), "%15[^/]", name) != 1)
+		die("%s: no address", path);
 }
 
 void find_power(const char *device, char path[64])

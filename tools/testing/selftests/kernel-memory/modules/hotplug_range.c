@@ -15,6 +15,7 @@
  *   beyond		read also the byte behind it: KASAN must report this
  *   freed		read a freed page of zone Movable: the same
  *   drop		have the port drop the device whose memory it is
+ *   pgd		move the PGD of this process to the range
  *
  * These files can be read:
  *
@@ -217,6 +218,26 @@ static int do_drop(u64 start, u64 size)
 	return 0;
 }
 
+/* Works on a machine with one hart. The old PGD is not freed. */
+static int do_pgd(u64 start, u64 size)
+{
+	struct page *page = take_page(start, size, GFP_HIGHUSER_MOVABLE);
+	struct mm_struct *mm = current->mm;
+	unsigned long satp;
+
+	if (!page)
+		return -ENOMEM;
+
+	preempt_disable();
+	mm->pgd = memcpy(page_address(page), mm->pgd, PAGE_SIZE);
+	satp = (csr_read(CSR_SATP) & ~SATP_PPN) | page_to_pfn(page);
+	csr_write(CSR_SATP, satp);
+	local_flush_tlb_all();
+	preempt_enable();
+
+	return 0;
+}
+
 static const struct operation {
 	const char	*name;
 	int		(*perform)(u64 start, u64 size);
@@ -231,6 +252,7 @@ static const struct operation {
 	{ "beyond",	do_beyond },
 	{ "freed",	do_freed },
 	{ "drop",	do_drop },
+	{ "pgd",	do_pgd },
 };
 
 static ssize_t operation_write(struct file *file, const char __user *buf,
