@@ -23,6 +23,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import zlib
 
 import pytest
 
@@ -225,8 +226,10 @@ def boot_guest(request, title, name, config=KERNEL, **options):
     """Boots a guest for a fixture or test, whose request is given. When the fixture or test ends, the
     guest is checked and powered off, whichever tests were selected."""
     REPORT.heading(f"Boot: {title}")
+    # A kernel at a random address is at the same one whenever a guest of this name boots.
+    devices = ["-seed", str(zlib.crc32(name.encode())), *options.pop("devices", ())]
     begin = time.monotonic(), cpu_time()
-    boot = Boot(Guest(name, BUILD / "out" / config, **options), *begin)
+    boot = Boot(Guest(name, BUILD / "out" / config, devices=devices, **options), *begin)
     request.addfinalizer(boot.end)
     return boot
 

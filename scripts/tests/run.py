@@ -12,8 +12,8 @@ cover. With --all, as in `make test-all`, it also runs the tests with the mark t
   hmm-tests with Sv48; virtio-mem with Sv39
 - the tracers and BPF trampolines with rodata=off, and on a locked-down kernel
 - the function tracer's own tests at boot; the cases of ftracetest that use neither it nor probes
-- a relocatable kernel at the lowest, at the highest and at random addresses, also with KASAN, tracers,
-  kexec and crash dumps
+- the kernel at the lowest, at the highest and at a random address in all paging modes; random addresses with
+  KASAN, tracers, kexec and crash dumps
 - in the weak machine: two minutes of random load, always stale and at random; Linux 6.1 without the
   series
 - on the debug kernel: persistent memory, unmapped free pages (debug_pagealloc=on), and processes

@@ -1,27 +1,30 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The kernel at other addresses than the one that it is linked at: configuration relocatable.
+"""The kernel at other addresses than the one that it is linked at.
 
 It is booted at the lowest, at the highest and at a random virtual address, in each paging mode. Modules,
-kprobes, BPF programs and hot-added memory work there. Configuration relocatable-kasan is the same with KASAN,
-and there tracers, BPF trampolines, kexec and crash dumps work, too. The seeds of the device tree and the
-command line choose the address. The same image boots from other physical addresses, and says so where it does
-not fit into memory. The build refuses relocations that the kernel cannot apply."""
+kprobes, BPF programs and hot-added memory work there. Configuration relocatable-kasan is the lean kernel with
+KASAN, and there tracers, BPF trampolines, kexec and crash dumps work, too. The seeds of the device tree and the
+command line choose the address, and so does EFI's random number generator. The same image boots from other
+physical addresses, and says so where it does not fit into memory. The build refuses relocations that the kernel
+cannot apply."""
 
 import re
 import subprocess
 import threading
 import time
 
+import pexpect
 import pytest
 
-from guest.machine import CROSS, machine_of
+from guest.machine import CROSS, KERNEL, machine_of
 from guest.vm import CPUS, PATIENCE, QEMU_MODES, ROMS
 from lib import BUILD, LINUX
 from test_kexec import with_kernel
 
-pytestmark = pytest.mark.test_all
-
-CONFIG, KASAN = "relocatable", "relocatable-kasan"
+test_all = pytest.mark.test_all
+# The lean kernel has no random address, its variant "relocatable" does. Only `make test-all` builds that one.
+CONFIG, KASAN = KERNEL if KERNEL == "distro" else "relocatable", "relocatable-kasan"
+pytestmark = [] if CONFIG == KERNEL else test_all
 OUT = BUILD / "out" / CONFIG
 MACHINE = machine_of(CONFIG)
 IMAGE = OUT / MACHINE.image
@@ -53,12 +56,17 @@ def position(space, seed, out=OUT):
     return 2 ** 64 - space + slot // slots * area + (2 + slot % slots) * GIB + place * 2 * MIB
 
 
+def early_command(image, mode="sv57", options=()):
+    """Returns a QEMU command without a root file system."""
+    return [str(QEMU_MODES), "-machine", "virt", "-cpu", CPUS[mode], "-L", str(ROMS), "-m", "512M", "-smp", "2",
+            "-nodefaults", "-display", "none", "-serial", "stdio", "-no-reboot",
+            "-bios", str(MACHINE.firmware), "-kernel", str(image), *options]
+
+
 def early_boot(name, append="", options=(), image=IMAGE, mode="sv57", tree=None):
     """Boots without a root file system until the kernel panics or has no room, and returns the console."""
-    command = [str(QEMU_MODES), "-machine", "virt", "-cpu", CPUS[mode], "-L", str(ROMS), "-m", "512M",
-               "-smp", "2", "-nodefaults", "-display", "none", "-serial", "stdio", "-no-reboot",
-               "-bios", str(MACHINE.firmware), "-kernel", str(image), *options,
-               *(["-dtb", str(tree)] if tree else []), "-append", f"console={MACHINE.console} panic=-1 {append}"]
+    command = [*early_command(image, mode, options), *(["-dtb", str(tree)] if tree else []),
+               "-append", f"console={MACHINE.console} panic=-1 {append}"]
     text = ""
     with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                           text=True, errors="replace") as qemu:
@@ -108,8 +116,12 @@ def check_position(report, guest, space, seed):
     return here
 
 
-@pytest.mark.parametrize("mode", CPUS)
-@pytest.mark.parametrize("seed", [LOWEST, RANDOM, HIGHEST])
+SHORT = [("sv39", LOWEST), ("sv48", RANDOM), ("sv57", HIGHEST)]
+
+
+@pytest.mark.parametrize("mode, seed", [
+    pytest.param(mode, seed, marks=[] if (mode, seed) in SHORT else test_all)
+    for mode in CPUS for seed in (LOWEST, RANDOM, HIGHEST)])
 def test_positions(report, start, mode, seed):
     boot = start(f"{mode.capitalize()}, 4 harts, kaslr_seed={seed}", f"relocatable-{mode}-{seed}", config=CONFIG,
                  mmu=mode, ports=1, append=f"kfence.sample_interval=0 kaslr_seed={seed}")
@@ -130,6 +142,7 @@ def test_positions(report, start, mode, seed):
 
 
 # The shadow of the kernel's start shares a page table with that of modules, except at multiples of 16 MiB.
+@test_all
 @pytest.mark.parametrize("mode, seed", [("sv57", LOWEST), ("sv48", RANDOM), ("sv39", RANDOM), ("sv39", HIGHEST)])
 def test_kasan(report, start, mode, seed):
     boot = start(f"KASAN, {mode.capitalize()}, 2 harts, kaslr_seed={seed}", f"relocatable-kasan-{mode}-{seed}",
@@ -140,6 +153,7 @@ def test_kasan(report, start, mode, seed):
     boot.suite("hotadd add 512", 180, plug=lambda: boot.guest.plug(0, "512M", 0))
 
 
+@test_all
 def test_tracers(report, start):
     boot = start(f"KASAN, Sv39, 4 harts, tracers, kaslr_seed={RANDOM}", "relocatable-tracers", config=KASAN,
                  mmu="sv39", memory="1G", append=f"kunit.enable=1 kaslr_seed={RANDOM}")
@@ -149,6 +163,7 @@ def test_tracers(report, start):
     boot.suite("trampolines", 300)
 
 
+@test_all
 def test_kexec(report, start):
     """The next kernel is at another address."""
     boot = start(f"KASAN, Sv57, 2 harts, kexec, kaslr_seed={RANDOM}", "relocatable-kexec", config=KASAN, harts=2,
@@ -160,6 +175,7 @@ def test_kexec(report, start):
     boot.suite("placement", 120)
 
 
+@test_all
 def test_crash(report, start):
     """The crash kernel is at another address than the kernel that crashed. The dump has the offset of that one."""
     boot = start(f"KASAN, Sv57, 2 harts, a crash, kaslr_seed={RANDOM}", "relocatable-crash", config=KASAN, harts=2,
@@ -176,6 +192,7 @@ def test_crash(report, start):
     report.check(int(notes.split("=")[1], 16) == crashed, "the dump has the offset of the crashed kernel", notes)
 
 
+@test_all
 @pytest.mark.parametrize("mode, seed", [("sv39", LOWEST), ("sv57", HIGHEST)])
 def test_bpf(start, mode, seed):
     boot = start(f"{mode.capitalize()}, 1 hart, test_bpf, kaslr_seed={seed}", f"relocatable-bpf-{mode}", config=CONFIG,
@@ -248,6 +265,41 @@ def test_zkr(report):
     lines = kaslr_lines(texts[0])
     report.check(lines == ["enabled, with the seed register"], "the log names it", lines or texts[0][-300:])
     report.check(offset_of(texts[0]) != offset_of(texts[1]), "two boots differ")
+
+
+def efi_boot(name, append=""):
+    """Boots as an EFI application, which U-Boot finds in memory. Returns the console."""
+    address = 0x90000000
+    command = early_command(BUILD / "parts/u-boot.bin", options=[
+        "-device", f"loader,file={IMAGE},addr={address:#x},force-raw=on", "-device", "virtio-rng-device"])
+    log = BUILD / f"log/relocatable-efi-{name}.log"
+    log.parent.mkdir(exist_ok=True)
+    with open(log, "w", encoding="utf-8", errors="replace") as writing:
+        child = pexpect.spawn(command[0], command[1:], timeout=LIMIT * PATIENCE, encoding="utf-8",
+                              codec_errors="replace", logfile=writing)
+        child.expect("Hit any key")
+        child.send("\n")
+        for line in (f"setenv bootargs console={MACHINE.console} panic=-1 {append}",
+                     f"bootefi {address:#x}:{IMAGE.stat().st_size:#x} ${{fdtcontroladdr}}"):
+            child.expect_exact("=> ")
+            child.sendline(line)
+        child.expect(pexpect.EOF)
+        child.close()
+    return child.before.replace("\r", "")
+
+
+@pytest.mark.skipif(KERNEL != "distro", reason="the lean kernel has no EFI")
+def test_efi(report):
+    report.heading("Early boots by U-Boot, as an EFI application")
+    texts = [efi_boot(name) for name in ("first", "second")]
+    for text in texts:
+        lines = kaslr_lines(text)
+        report.check(lines == ["enabled, with /chosen/kaslr-seed"], "the EFI stub writes /chosen/kaslr-seed",
+                     lines or text[-300:])
+    offsets = [offset_of(text) for text in texts]
+    report.check(None not in offsets and offsets[0] != offsets[1], "two boots differ", offsets)
+    lines = kaslr_lines(efi_boot("nokaslr", "nokaslr"))
+    report.check(lines == ["disabled on the command line"], "with nokaslr, it is where it is linked", lines)
 
 
 def test_seed_is_gone(report, start):
