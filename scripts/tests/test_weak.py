@@ -22,7 +22,7 @@ SOURCES = TOP / "scripts/tests/weak"
 OUT = BUILD / "out/weak"
 FRESH, STALE = 0, 1     # exit statuses of the programs
 ROUNDS = 3000           # without patch 0008 of QEMU, race.S fails within 300
-TURNS, COUNT = 20, 1000     # without patch 0009, turns.S counts to millions
+TURNS, COUNT = 20, 1000     # without patch 0010, turns.S counts to millions
 
 NONE, ALL, ASID, OTHER_ASID = "nop", "sfence.vma", "sfence.vma x0, asid", "sfence.vma x0, other_asid"
 VA, OTHER_VA = "sfence.vma va", "sfence.vma other_va"
