@@ -28,7 +28,7 @@ QEMU_MODES = BUILD / "parts/qemu/qemu-system-riscv64"
 ROMS = pathlib.Path("/usr/share/qemu")
 CPUS = {"sv57": RV64_CPU, "sv48": f"{RV64_CPU},sv57=off", "sv39": f"{RV64_CPU},sv57=off,sv48=off"}
 # The weak machine, which runs one hart at a time
-WEAK = ",x-weak-fetch=on,x-weak-tlb=on,x-cache-invalid=on"
+WEAK = ",x-weak=on"
 WEAK_OPTIONS = ("-accel", "tcg,thread=single", "-trace", "riscv_weak_at_exit")
 # What QEMU prints at its end, and in the monitor at "info weak": a line for each hart and kind of stale things
 WEAK_COUNTS = re.compile(
