@@ -149,6 +149,14 @@ def test_tlb(report):
     check_each(report, "tlb.S", REMOTE_TLB, WEAK, lambda title, macros, fresh: fresh)
 
 
+def test_upper(report):
+    """Without this property, a fence with an address removes missing entries of all levels: TLB has this case."""
+    report.heading("Weak machine: x-cache-invalid-upper, with nine fences")
+    check_each(report, "tlb.S", [("a page table is added", {"TABLE": 1, "FENCE": fence},
+                                  FRESH if fence in {ALL, ASID} else STALE) for fence in FENCES],
+               f"{WEAK},x-cache-invalid-upper=on", lambda title, macros, fresh: fresh)
+
+
 def test_sv32(report):
     report.heading("Weak machine: translations of a 32-bit CPU in the 64-bit QEMU, each with nine fences")
     check_each(report, "sv32.S", [("a mapping is changed", {"FENCE": fence}, FRESH if fence in LEAF else STALE)
