@@ -14,7 +14,7 @@ cover. With --all, as in `make test-all`, it also runs the tests with the mark t
 - the function tracer's own tests at boot; the cases of ftracetest that use neither it nor probes
 - the kernel at the lowest, at the highest and at a random address in all paging modes; random addresses with
   KASAN, tracers, kexec and crash dumps
-- in the weak machine: two minutes of random load, always stale and at random; Linux 6.1 without the
+- in the weak machine: two minutes of random load with half of what is stale fresh; Linux 6.1 without the
   series
 - on the debug kernel: persistent memory, unmapped free pages (debug_pagealloc=on), and processes
   that are older than a mapping that they use; memory that is lost, and memory errors; refused modules
