@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""scripts/guest/vm.py and ktap.py notice failures. A fake QEMU provokes these."""
+"""scripts/guest/vm.py and ktap.py notice failures. A fake QEMU provokes these. docs/weak-machine.md lists the tests
+that need another QEMU than Debian's."""
 
 import os
+import re
 import subprocess
 import sys
 
@@ -208,3 +210,11 @@ def test_ktap_nested():
     "1..1\n    # Subtest: s\n    1..2\n    ok 1 a\nok 1 s\n"])
 def test_ktap_what_is_missing_fails(text):
     assert [point for point in points(text) if point.status == "FAIL"]
+
+
+def test_documented_qemu():
+    """docs/weak-machine.md lists the files with tests that need the QEMU of `make qemu`."""
+    section = (TOP / "docs/weak-machine.md").read_text().split("## Which tests need the QEMU")[1]
+    needs = re.compile(r'\bmmu=|\bweak="|QEMU_MODE[S]|\bneeds_device\("|@needs_plugin[s]')
+    files = {path.name for path in (TOP / "scripts/tests").glob("test_*.py") if needs.search(path.read_text())}
+    assert files == set(re.findall(r"`(test_\w+\.py)`", section))
