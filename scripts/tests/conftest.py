@@ -99,8 +99,8 @@ class Boot:
         self.ended = False
 
     def suite(self, command, limit, reads=False, **cues):
-        """Runs a program that prints KTAP. When it prints "# plug memory now", calls plug; other cues work
-        in the same way. reads: the program reads input that the cues send."""
+        """Runs a program that prints KTAP, and returns its output. When it prints "# plug memory now", calls plug;
+        other cues work in the same way. reads: the program reads input that the cues send."""
         ktap = Ktap()
 
         def on_line(line):
@@ -114,11 +114,12 @@ class Boot:
 
         REPORT.say(f" {command}")
         try:
-            self.guest.run(command, limit, on_line, reads)
+            _, lines = self.guest.run(command, limit, on_line, reads)
         finally:
             for point in ktap.end():
                 REPORT.point(point)
         self.guest.kernel_log()
+        return lines
 
     def saved_suite(self, command, limit, **cues):
         """The same for a program that asks to save and restore the machine, and then reads a line."""

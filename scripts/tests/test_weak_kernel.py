@@ -3,7 +3,8 @@
 
 - The command of docs/weak-machine.md boots it.
 - With 4 harts: placement, older processes and new mappings, memory that is added and removed, BPF programs,
-  kprobes, W^X, cycles, CPU hotplug, the function tracer on and off.
+  kprobes, W^X, cycles, CPU hotplug, the function tracer on and off. Programs that change their own code, as a
+  JIT compiler does: without a flush, they execute old code.
 - The machine counts what was stale when it was used: there was something to find.
 - `make test-all`: Linux 6.1 without the series, which lacks one fence.
 - The same kernel fails in the weak machine if it lacks a fence, and in no other. In the first case, no hart learns of
@@ -63,6 +64,13 @@ def boot(request):
 @pytest.mark.parametrize("command", ["mapping", "placement", "programs", "probes", "wx", "cycles 20"])
 def test_suite(boot, command):
     boot.suite(command, LIMIT)
+
+
+def test_icache(report, boot):
+    said = " ".join(boot.suite("icache", LIMIT))
+    for who in "own", "other thread", "mprotect":
+        report.check(re.search(rf"old code without a flush, .*\b{who} [1-9]", said),
+                     f"without a flush, old code is executed: {who}", said)
 
 
 @pytest.mark.skipif(KERNEL != "distro", reason="the lean kernel takes no hart offline")
