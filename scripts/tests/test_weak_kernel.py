@@ -9,7 +9,9 @@
 - `make test-all`: Linux 6.1 without the series, which lacks one fence.
 - The same kernel fails in the weak machine if it lacks a fence, and in no other. In the first case, no hart learns of
   new mappings: the exception entry reads 0 instead of the number of new mappings. In the second,
-  execmem_update_copy() does not synchronize instruction caches."""
+  execmem_update_copy() does not synchronize instruction caches. In the third, execmem_cache_give() does not, and a
+  hart executes code that was freed.
+- test_soak.py has the random load."""
 
 import re
 import subprocess
@@ -123,17 +125,31 @@ def without_counter(image, _):
     return image.replace(place, FENCE_R_R + LI_A0_0)
 
 
-def without_flush(image, out):
-    """execmem_update_copy() does not call flush_icache_all()."""
+def without_flush(image, out, function="execmem_update_copy"):
+    """A function does not call flush_icache_all()."""
     def binutil(tool, *options):
         return subprocess.run([machine_of(out.name).cross + tool, *options, out / "vmlinux"], check=True, text=True,
                               stdout=subprocess.PIPE).stdout
 
     symbols = {name: int(address, 16) for address, _, name in map(str.split, binutil("nm").splitlines())}
-    code = binutil("objdump", "--no-show-raw-insn", "--disassemble=execmem_update_copy")
+    code = binutil("objdump", "--no-show-raw-insn", f"--disassemble={function}")
     call, = re.findall(r"^(\w+):\s+(auipc\s.*\n\w+:\s+jalr|jal)\s.*<flush_icache_all>$", code, re.MULTILINE)
     start, count = int(call[0], 16) - symbols["_start"], 1 + call[1].startswith("auipc")
     return image[:start] + count * NOP + image[start + count * len(NOP):]
+
+
+def without_flush_of_freed(image, out):
+    """Other harts are not told that a piece of the cache was freed and has traps now."""
+    return without_flush(image, out, "execmem_cache_give")
+
+
+def write_mutant(mutate):
+    """Writes the image of a kernel that lacks a fence, and returns its path."""
+    out = BUILD / "out" / KERNEL
+    path = BUILD / f"out/weak/Image-{mutate.__name__}"
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(mutate((out / machine_of(KERNEL).image).read_bytes(), out))
+    return path
 
 
 class Mutant(Guest):
@@ -167,11 +183,34 @@ def test_mutant(report, mutate, expected):
     """test_suite shows that the same kernel passes if it lacks no fence."""
     name = mutate.__name__
     report.heading(f"Boot: the kernel {name.replace('_', ' ')}, in the weak machine and in another")
-    out = BUILD / "out" / KERNEL
-    path = BUILD / f"out/weak/Image-{name}"
-    path.parent.mkdir(exist_ok=True)
-    path.write_bytes(mutate((out / machine_of(KERNEL).image).read_bytes(), out))
+    path = write_mutant(mutate)
     said = failure(f"weak-mutant-{name}-weak", "", path)
     report.check(re.search(expected, said or ""), f"it fails in the weak machine: {said}")
     said = failure(f"weak-mutant-{name}-plain", None, path)
     report.check(not said, "it passes in the plain machine", said)
+
+
+def call_freed(name, weak, image=None):
+    """Has a hart call code that another hart has freed. Returns what the kernel complains of, or "" if it executes
+    the code."""
+    try:
+        with Mutant(name, BUILD / "out" / KERNEL, mmu="sv57", harts=2, image=image, weak=weak,
+                    append="kfence.sample_interval=0") as guest:
+            guest.output("insmod modules/freed_text.ko")
+            assert "has executed freed code: 42" in "\n".join(guest.kernel_log())
+            guest.power_off()
+            return ""
+    except GuestError as error:
+        return str(error)
+
+
+def test_freed(report):
+    """Freed code is overwritten with traps. A hart that has executed it must not execute it again."""
+    report.heading("Boot: a hart calls freed code, in the weak machine and in another")
+    path = write_mutant(without_flush_of_freed)
+    for title, name, weak, image, traps in (
+            ("the kernel, in the weak machine: it traps", "whole", "", None, True),
+            ("the same without flush_icache_range() behind the traps: it executes the code", "weak", "", path, False),
+            ("the same in the plain machine: it traps", "plain", None, path, True)):
+        said = call_freed(f"weak-freed-{name}", weak, image)
+        report.check("illegal instruction" in said if traps else not said, title, said)
