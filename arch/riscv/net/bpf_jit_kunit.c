@@ -255,7 +255,8 @@ static void test_atomic(struct kunit *test, u8 size, s32 op, s16 offset, u64 cmp
 	const u64 mask = size == BPF_W ? U32_MAX : U64_MAX;
 	const struct bpf_insn insns[] = {
 		BPF_LD_IMM64(BPF_REG_6, (unsigned long)&memory - offset),
-		BPF_LD_IMM64(BPF_REG_7, src),
+		BPF_LD_IMM64(BPF_REG_1, (unsigned long)&src),
+		BPF_LDX_MEM(BPF_DW, BPF_REG_7, BPF_REG_1, 0),
 		BPF_LD_IMM64(BPF_REG_0, cmp),
 		BPF_ATOMIC_OP(size, op, BPF_REG_6, BPF_REG_7, offset),
 		/* Which the verifier adds for 32 bits */
