@@ -164,7 +164,7 @@ static void main_refuse(void)
 		const char *what, *operation;
 		unsigned long start, size;
 		int err;
-	} cases[] = {
+	} refused[] = {
 		{ "an empty range", "add", unused.start, 0, E2BIG },
 		{ "a range below the direct map", "add", 0, block, E2BIG },
 		{ "a range above the direct map", "add", 3UL << 54, block, E2BIG },
@@ -188,7 +188,7 @@ static void main_refuse(void)
 
 	/* Pages of zone Movable are tried until patience ends or a signal comes. */
 	sigaction(SIGALRM, &action, NULL);
-	ksft_set_plan(ARRAY_SIZE(cases) + 3);
+	ksft_set_plan(ARRAY_SIZE(refused) + 3);
 	online_as("online_kernel");
 	must("add", there, 2 * block);
 	must("hold", there, 2 * block);
@@ -196,19 +196,19 @@ static void main_refuse(void)
 	must("add", movable, 2 * block);
 	must("hold_movable", movable, 2 * block);
 	before = state_read();
-	for (i = 0; i < ARRAY_SIZE(cases); i++) {
-		if (cases[i].err == EINTR)
+	for (i = 0; i < ARRAY_SIZE(refused); i++) {
+		if (refused[i].err == EINTR)
 			alarm(1);
-		patience = cases[i].err == EBUSY ? "2" : "600";
+		patience = refused[i].err == EBUSY ? "2" : "600";
 		must_write(PATIENCE, patience);
-		err = hotplug(cases[i].operation, cases[i].start, cases[i].size);
-		if (err != cases[i].err)
-			ksft_print_msg("%s: %s\n", cases[i].what, strerror(err));
-		ksft_test_result(err == cases[i].err && state_is(&before) &&
+		err = hotplug(refused[i].operation, refused[i].start, refused[i].size);
+		if (err != refused[i].err)
+			ksft_print_msg("%s: %s\n", refused[i].what, strerror(err));
+		ksft_test_result(err == refused[i].err && state_is(&before) &&
 				 blocks_are(there, 2 * block, "state", "online") &&
 				 blocks_are(movable, 2 * block, "state", "online"),
-				 "%s is refused with %s and changes nothing\n", cases[i].what,
-				 strerrorname_np(cases[i].err));
+				 "%s is refused with %s and changes nothing\n", refused[i].what,
+				 strerrorname_np(refused[i].err));
 	}
 	must("hold", 0, 0);
 	ksft_test_result(!hotplug("remove", movable, 2 * block),
