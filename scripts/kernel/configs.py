@@ -46,6 +46,10 @@ def riscv(name, target="defconfig", on="", off=""):
     return Config(f"riscv-{name}", "riscv", CROSS, target, on, off)
 
 
+# What executes text of its own, or changes text, and the tests of it
+TEXT = "FTRACE FUNCTION_TRACER KPROBES BPF_JIT"
+TESTS = "KUNIT KUNIT_ALL_TESTS"
+
 RISCV = (
     riscv("defconfig"),
     riscv("rv32_defconfig", "rv32_defconfig"),
@@ -61,4 +65,8 @@ RISCV = (
     riscv("no-strict-module-rwx", on="KPROBES BPF_JIT", off="STRICT_KERNEL_RWX STRICT_MODULE_RWX"),
     riscv("no-hotremove", on="SPARSEMEM_MANUAL MEMORY_HOTPLUG", off="MEMORY_HOTREMOVE ZONE_DEVICE"),
     riscv("no-debug", off="DEBUG_FS FTRACE PERF_EVENTS"),
+    riscv("no-smp", on=f"{TEXT} {TESTS} RANDOMIZE_BASE", off="SMP"),
+    riscv("no-function-tracer", on=f"FTRACE KPROBES BPF_JIT {TESTS}", off="FUNCTION_TRACER"),
+    riscv("no-dynamic-ftrace", on=f"{TEXT} {TESTS}", off="DYNAMIC_FTRACE"),
+    riscv("relocatable-kasan", on=f"{TEXT} {TESTS} RANDOMIZE_BASE DEBUG_RANDOMIZE_BASE KASAN", off="KEXEC KEXEC_FILE"),
 )
