@@ -22,10 +22,11 @@ cover. With --all, as in `make test-all`, it also runs the tests with the mark t
   memory that is lost while other memory is being taken offline
 
 Two files run at a time: most guests keep one processor busy, or wait. The output of a file appears
-when the file is done. The last lines are the time of each file, the failures, and the sum:
-"N passed, M failed".
+when the file is done. The last lines are the time of each file and of the last build of each kernel,
+the failures, and the sum: "N passed, M failed".
 """
 
+import json
 import os
 import re
 import subprocess
@@ -35,7 +36,7 @@ import time
 from pathlib import Path
 
 sys.path.append(sys.path[0] + "/..")    # lib.py and the folders beside this one
-from lib import TOP, Progress, die
+from lib import BUILD, TOP, Progress, die
 
 TESTS = TOP / "scripts/tests"
 AT_A_TIME = 2
@@ -67,8 +68,17 @@ class Run:
         return passed, failed, skipped
 
 
-def duration(seconds):
-    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
+def build_times():
+    """Returns the seconds that the last build of each kernel took. It may have found most objects in ccache."""
+    stamps = {path.parent.name: json.loads(path.read_text()) for path in (BUILD / "out").glob("*/.built.json")}
+    return {name: stamp["seconds"] for name, stamp in stamps.items() if "seconds" in stamp}
+
+
+def print_times(title, taken):
+    """Prints a table of name -> seconds, the longest first."""
+    print(title)
+    for name, seconds in sorted(taken.items(), key=lambda pair: -pair[1]):
+        print(f"  {int(seconds) // 60:>3}:{int(seconds) % 60:02d}  {name}")
 
 
 def main():
@@ -98,9 +108,9 @@ def main():
             run.process.wait()
             run.end()
         die("interrupted")
-    print("Minutes that each file took:")
-    for name, seconds in sorted(taken.items(), key=lambda pair: -pair[1]):
-        print(f"  {duration(seconds):>6}  {name}")
+    print_times("Minutes that each file took:", taken)
+    if built := build_times():
+        print_times("\nMinutes that the last build of each kernel took:", built)
     passed, failed, skipped = total
     if failures:
         print("\nFailed:", *failures, sep="\n  ")

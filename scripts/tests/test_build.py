@@ -1,8 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The compiler command and the checksums of symbols that kbuild gets, and the options of each kernel."""
+"""The compiler command and the checksums of symbols that kbuild gets, the options of each kernel, and how long its
+build took."""
 
+import importlib.machinery
+import importlib.util
+import os
 import shutil
 import subprocess
+import sys
 
 import pytest
 
@@ -63,3 +68,26 @@ def test_options_take_effect(configured, name):
     if not source_of(name).exists():
         pytest.skip(f"there is no {source_of(name).relative_to(TOP)}: `make bench` and `make test-all` make it")
     configure(name, configured, configured / "log")
+
+
+def test_time_of_a_build_is_printed(tmp_path, monkeypatch):
+    loader = importlib.machinery.SourceFileLoader("kernel_build", str(TOP / "scripts/kernel/build"))
+    build = importlib.util.module_from_spec(importlib.util.spec_from_loader(loader.name, loader))
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    loader.exec_module(build)
+    now = 1000
+
+    def run(*_):
+        nonlocal now
+        now += 125
+        return 1
+
+    for name, value in {"BUILD": tmp_path, "LOG": tmp_path, "source_state": lambda source: ("tree", True),
+                        "configure": lambda *_: None, "run": run}.items():
+        monkeypatch.setattr(build, name, value)
+    monkeypatch.setattr(build.time, "monotonic", lambda: now)
+    build.build("rv64")
+    (tmp_path / "test_nothing.py").touch()
+    said = subprocess.run([TOP / "scripts/tests/run.py", tmp_path / "test_nothing.py"], capture_output=True, text=True,
+                          env=dict(os.environ, BUILD=str(tmp_path))).stdout
+    assert "\nMinutes that the last build of each kernel took:\n    2:05  rv64\n" in said
