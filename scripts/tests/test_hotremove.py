@@ -9,9 +9,10 @@
 - Policies: memory that user space brings online, and auto-movable.
 - Kinds of pages (the program "kinds"), under load. Large pages of processes and of shared memory, KSM, swap
   cache, zram, locked pages and huge pages, used and free, move or leave their pool. Pages that are pinned as
-  io_uring buffers are moved out of zone Movable first. Secret pages, page tables and per-CPU memory are never
-  in zone Movable. In zone Normal, pinned and secret pages, huge pages of 1 GiB and per-CPU memory make the
-  removal fail. Once they are free, it succeeds; only the per-CPU allocator may keep its pages.
+  io_uring buffers are moved out of zone Movable first; if they fit nowhere else, they are not pinned, and the OOM
+  killer kills nobody. Secret pages, page tables and per-CPU memory are never in zone Movable. In zone Normal,
+  pinned and secret pages, huge pages of 1 GiB and per-CPU memory make the removal fail. Once they are free, it
+  succeeds; only the per-CPU allocator may keep its pages.
 - Gone without notice, a device of one block and one of eight: with offline memory; with pages of a process,
   large and huge pages, KSM, tmpfs, clean and dirty files; with pages that somebody holds; with a kernel page;
   with pages that a disk reads, which has stopped; with the PGD of a process; while other memory cannot go offline.
@@ -137,6 +138,10 @@ def test_kinds_move(boot):
 
 def test_kinds_huge(boot):
     run_till_gone(boot, "kinds huge", Devices(boot.guest, "128M"))
+
+
+def test_kinds_pin(boot):
+    run_till_gone(boot, "kinds pin", Devices(boot.guest, "128M"))
 
 
 # This test comes last: its memory in zone Normal cannot be removed.

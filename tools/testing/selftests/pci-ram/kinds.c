@@ -5,6 +5,7 @@
  *   kinds move			kinds that can be moved, and kinds that zone
  *				Movable never has
  *   kinds huge			huge pages that are in use, free or reserved
+ *   kinds pin			a buffer that fits nowhere else cannot be pinned
  *   kinds normal NODE		pinned and secret pages, in zone Normal of a node
  *   kinds gigantic NODE	huge pages of 1 GiB, in the same zone
  *   kinds percpu NODE		per-CPU memory of a hart of the node. It may
@@ -47,6 +48,8 @@
 /* The reason in the kernel log for a refused removal */
 #define LOG_IN_USE	"some of it is in use and cannot be moved"
 #define LOG_HELD	"some of it is held and could not be moved in time"
+/* What the OOM killer says */
+#define LOG_KILLED	"Out of memory: Killed"
 
 static char power[64];
 
@@ -143,12 +146,21 @@ static bool ring_open(struct ring *ring)
 	return true;
 }
 
-static void ring_register(const struct ring *ring, void *buffer, size_t size)
+/* Pin a buffer. Returns 0 or the errno. */
+static int try_register(const struct ring *ring, void *buffer, size_t size)
 {
 	struct iovec vector = { buffer, size };
 
-	if (syscall(SYS_io_uring_register, ring->fd, IORING_REGISTER_BUFFERS, &vector, 1))
-		die("register a buffer: %s", strerror(errno));
+	return syscall(SYS_io_uring_register, ring->fd, IORING_REGISTER_BUFFERS, &vector, 1) ?
+	       errno : 0;
+}
+
+static void ring_register(const struct ring *ring, void *buffer, size_t size)
+{
+	int err = try_register(ring, buffer, size);
+
+	if (err)
+		die("register a buffer: %s", strerror(err));
 }
 
 static void ring_unregister(const struct ring *ring)
@@ -447,6 +459,55 @@ static void main_huge(void)
 			 "the pool can be emptied\n");
 }
 
+#define BUFFER	(112 * MIB)
+/* What the kernel and this program need, and less than the buffer */
+#define LEFT	(64 * MIB)
+
+/*
+ * Huge pages take the memory outside of zone Movable, but for a part that is
+ * smaller than the buffer. The program gives them back at once when it failed
+ * to pin the buffer: the pages that were moved before that have used up the
+ * rest of this memory.
+ */
+static void main_pin(void)
+{
+	struct memory_state none = memory_state();
+	size_t found, left, killed = log_count(LOG_KILLED);
+	struct ranges ranges;
+	struct ring ring;
+	char *buffer;
+	int err;
+
+	ksft_set_plan(4);
+	if (!ring_open(&ring))
+		ksft_exit_skip("no CONFIG_IO_URING\n");
+	/* Memory may be fragmented: a smaller pool will do, too. */
+	set_pool((meminfo_bytes("MemFree") - LEFT) / HUGE);
+	left = meminfo_bytes("MemFree");
+	if (left >= BUFFER)
+		die("%lu MiB are still free", left / MIB);
+	ranges = plug_one();
+	buffer = map_aligned(BUFFER, MADV_NOHUGEPAGE);
+	fill_at(buffer, BUFFER);
+	found = pages_in(buffer, BUFFER, &ranges) * PAGE_SIZE;
+	ksft_test_result(found > left, "%zu of %lu MiB of a buffer are in the new memory\n",
+			 found / MIB, BUFFER / MIB);
+
+	err = try_register(&ring, buffer, BUFFER);
+	set_pool(0);
+	ksft_test_result(err == ENOMEM && log_count(LOG_KILLED) == killed,
+			 "only %zu MiB are free elsewhere: %s, and nobody is killed\n",
+			 left / MIB, strerror(err));
+	err = try_register(&ring, buffer, BUFFER);
+	ksft_test_result(!err && verify(buffer, BUFFER),
+			 "intact, and pinned when there is room: %s\n", strerror(err));
+
+	/* Each child would get a copy of pinned memory. There is no room for so many. */
+	ring_unregister(&ring);
+	munmap(buffer, BUFFER);
+	ksft_test_result(remove_under_load(&none), "the device is removed under load\n");
+}
+
 static void bind_to(void *memory, size_t size, int node)
 {
 	unsigned long nodes = 1UL << node;
@@ -691,6 +752,8 @@ int main(int argc, char **argv)
 		main_move();
 	else if (!strcmp(mode, "huge"))
 		main_huge();
+	else if (!strcmp(mode, "pin"))
+		main_pin();
 	else if (!strcmp(mode, "normal"))
 		main_normal(node);
 	else if (!strcmp(mode, "gigantic"))
