@@ -45,7 +45,7 @@ static unsigned int xdp_run(int fd)
 /* The number of live allocations for the dispatcher. */
 static int images(void)
 {
-	char *text = read_file("/sys/kernel/debug/execmem_areas");
+	char *text = read_file(AREAS);
 	char *line, *rest = text, caller[128];
 	int count = 0;
 	size_t i;
@@ -65,6 +65,7 @@ int main(void)
 	int first, second;
 
 	begin();
+	need(AREAS);
 	/* No fixtures: each case continues from the case before. */
 	ksft_set_plan(4);
 

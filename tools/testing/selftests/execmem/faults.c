@@ -135,7 +135,7 @@ static int run_stats(void)
 	static char text[16384];
 
 	return read_all(STATS, text, sizeof(text)) ?:
-	       read_all("/sys/kernel/debug/execmem_areas", text, sizeof(text));
+	       read_all(AREAS, text, sizeof(text));
 }
 
 /* A refused operation fails with ENOMEM or @other. */

@@ -23,7 +23,6 @@
 #define PROBED_FUNCTION	"bpf_check"
 
 #define KPTR_RESTRICT	"/proc/sys/kernel/kptr_restrict"
-#define AREAS		"/sys/kernel/debug/execmem_areas"
 #define INSTANCE	"/sys/kernel/tracing/instances/execmem-stats"
 
 static const char * const types[] = {

@@ -48,6 +48,7 @@
 #define PROBED_SYSCALL	"sys_getppid"
 
 #define PTDUMP		"/sys/kernel/debug/kernel_page_tables"
+#define AREAS		"/sys/kernel/debug/execmem_areas"
 #define STATS		"/sys/kernel/debug/execmem"
 #define TRACING		"/sys/kernel/tracing/"
 #define TRACED_FUNCTIONS TRACING "available_filter_functions"

@@ -2,7 +2,8 @@
 #
 # Shared by the Makefiles of all folders that use common.[ch] and memory.[ch].
 # A folder names its programs in TEST_GEN_PROGS and TEST_GEN_PROGS_EXTENDED, and the programs
-# for 64-bit kernels only in TEST_GEN_PROGS_64 and TEST_GEN_PROGS_EXTENDED_64.
+# for 64-bit kernels only in TEST_GEN_PROGS_64 and TEST_GEN_PROGS_EXTENDED_64. Those for 64-bit
+# RISC-V only are in TEST_GEN_PROGS_EXTENDED_RISCV64.
 
 SHARED := ../kernel-memory
 
@@ -14,8 +15,12 @@ LOCAL_HDRS += $(SHARED)/common.h $(SHARED)/memory.h
 KSELFTEST ?= ..
 include $(KSELFTEST)/lib.mk
 
-# lib.mk has chosen the compiler, which knows the word size of its target.
-ifeq ($(shell echo __LP64__ | $(CC) -E -P -x c -),1)
+# lib.mk has chosen the compiler, which knows its target.
+target := $(shell echo __LP64__ __riscv | $(CC) -E -P -x c -)
+ifeq ($(target),1 1)
+TEST_GEN_PROGS_EXTENDED_64 += $(TEST_GEN_PROGS_EXTENDED_RISCV64)
+endif
+ifeq ($(firstword $(target)),1)
 TEST_GEN_PROGS += $(addprefix $(OUTPUT)/, $(TEST_GEN_PROGS_64))
 TEST_GEN_PROGS_EXTENDED += $(addprefix $(OUTPUT)/, $(TEST_GEN_PROGS_EXTENDED_64))
 all: $(TEST_GEN_PROGS) $(TEST_GEN_PROGS_EXTENDED)

@@ -329,5 +329,6 @@ TEST_F_TIMEOUT(probes, are_hit_on_the_way_to_user_mode, LIMIT)
 int main(int argc, char **argv)
 {
 	prepare();
+	need("/sys/bus/event_source/devices/kprobe");
 	return test_harness_run(argc, argv);
 }
