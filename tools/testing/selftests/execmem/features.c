@@ -133,6 +133,19 @@ TEST_F_TIMEOUT(modules, have_parameters, LIMIT)
 	module_unload(FEATURES);
 }
 
+/* Only lockdep asks the kernel for this, and few kernels have it. So the module asks. */
+TEST_F_TIMEOUT(modules, own_their_per_cpu_data, LIMIT)
+{
+	unsigned long lookup = symbol_address("is_module_percpu_address");
+	char params[64];
+
+	ASSERT_NE(0UL, lookup);
+	snprintf(params, sizeof(params), "percpu_lookup=%#lx", lookup);
+	ASSERT_EQ(0, module_insert(FEATURES_KO, params));
+	EXPECT_TRUE(features_work());
+	module_unload(FEATURES);
+}
+
 static unsigned long event_hits(void)
 {
 	char *text = read_file(KPROBE_PROFILE), *line = strstr(text, EVENT);

@@ -13,6 +13,7 @@
 #include <linux/init.h>
 #include <linux/jump_label.h>
 #include <linux/kallsyms.h>
+#include <linux/kernel_stat.h>
 #include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
@@ -51,6 +52,10 @@ static int named_initdata[] __initdata = { 9, 10, 11, 12 };
 
 int module_features_exported[] = { 40, 2 };
 EXPORT_SYMBOL_GPL(module_features_exported);
+
+static unsigned long percpu_lookup;
+module_param(percpu_lookup, ulong, 0444);
+MODULE_PARM_DESC(percpu_lookup, "Address of is_module_percpu_address()");
 
 static char failed[1024];
 
@@ -155,6 +160,28 @@ static __always_inline bool per_cpu_works(void)
 	return after == before + 1;
 }
 
+/*
+ * Whether the kernel knows which per-CPU data of each CPU are a module's. lockdep
+ * asks for each static lock. Without SMP, they are in .data, as any other data.
+ */
+static bool per_cpu_data_is_known(void)
+{
+	bool (*is_module_percpu)(unsigned long addr) = (void *)percpu_lookup;
+	bool good = true;
+	int cpu;
+
+	if (!percpu_lookup)
+		return true;
+	for_each_possible_cpu(cpu) {
+		good &= is_module_percpu((unsigned long)per_cpu_ptr(&per_cpu_number, cpu)) ==
+			IS_ENABLED(CONFIG_SMP);
+		good &= is_module_percpu((unsigned long)per_cpu_ptr(&per_cpu_lock, cpu)) ==
+			IS_ENABLED(CONFIG_SMP);
+		good &= !is_module_percpu((unsigned long)per_cpu_ptr(&kstat, cpu));
+	}
+	return good && !is_module_percpu((unsigned long)&named_data[0]);
+}
+
 /* Read the keys here: the function that switches a key must see what other code sees. */
 static __always_inline bool keys_are(bool off, bool on)
 {
@@ -226,6 +253,7 @@ static __always_inline void check_all(const char *where)
 	check(static_call_changes(), "static call", where);
 	check(locks_work(), "static locks", where);
 	check(per_cpu_works(), "per-CPU data", where);
+	check(per_cpu_data_is_known(), "owner of per-CPU data", where);
 	check(fault_is_caught(), "exception table", where);
 	check(warn_returns(), "WARN()", where);
 	check(alternative_is_right(), "alternative", where);
