@@ -206,6 +206,7 @@ SUITES = [
     *(ftracetest(folder) for folder in (
         "00basic", "direct", "dynevent", "event", "filter", "ftrace", "instances", "kprobe", "preemptirq", "selftest",
         "tracer", "trigger")),
+    Suite("perf", "perf", "./perf", Statuses, limit=900, harts=2),
     bpf("test_verifier", "./test_verifier", TestVerifier),
     bpf("test_others", each("test_maps test_tag", "./$test"), Statuses),
     bpf("test_progs", each("$(./test_progs -l)", "timeout 300 ./test_progs -a $test"), TestProgs, limit=3 * 3600),
