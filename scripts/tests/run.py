@@ -11,6 +11,8 @@ cover. With --all, as in `make test-all`, it also runs the tests with the mark t
 - a kernel for one hart; 66 harts; all modules with lockdep and full preemption; test_bpf on 32-bit;
   hmm-tests with Sv48; virtio-mem with Sv39
 - the tracers and BPF trampolines with rodata=off, and on a locked-down kernel
+- all functions traced by the graph tracer, and while programs use probes and BPF trampolines; kexec while all
+  functions are traced
 - the function tracer's own tests at boot; the cases of ftracetest that use neither it nor probes
 - the kernel at the lowest, at the highest and at a random address in all paging modes; random addresses with
   KASAN, tracers, kexec and crash dumps

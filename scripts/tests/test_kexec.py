@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """kexec while module text, kprobes and BPF programs are in the cache and behind the kernel's text.
 
-The second kernel works on all harts, with either of the two system calls. A crash dump contains
+The second kernel works on all harts, with either of the two system calls, and in `make test-all` also if
+all functions of the first kernel are traced. A crash dump contains
 hot-added memory, and the kernel that makes the dump does not use this memory. A locked-down kernel
 starts no kernel without a signature."""
 
@@ -15,6 +16,8 @@ from lib import BUILD
 from guest.machine import KERNEL, machine_of
 
 LIMIT = 300
+# The next kernel's command line
+NEXT = '"$(sed s/this/next/ /proc/cmdline)"'
 
 
 def with_kernel(config, call):
@@ -62,19 +65,24 @@ def test_lockdown(report, start):
 
 
 @pytest.mark.skipif(KERNEL != "distro", reason="the lean kernel has no kexec")
-@pytest.mark.parametrize("rox, call, arguments", [
-    (1, "load", ""),
-    (0, "file", '"$(sed s/this/next/ /proc/cmdline)"'),
+@pytest.mark.parametrize("rox, call, arguments, tracer", [
+    (1, "load", "", "nop"),
+    (0, "file", NEXT, "nop"),
+    pytest.param(1, "file", NEXT, "function", marks=pytest.mark.test_all),
+    pytest.param(1, "load", "", "function_graph", marks=pytest.mark.test_all),
 ])
-def test_kexec(report, start, rox, call, arguments):
-    boot = start(f"distro, 4 harts, 1 hot-plug port, kexec {call}, execmem.rox={rox}", f"kexec-{rox}", memory="1G",
-                 ports=1, initramfs=with_kernel(KERNEL, call), append=f"execmem.rox={rox} this")
+def test_kexec(report, start, rox, call, arguments, tracer):
+    boot = start(f"distro, 4 harts, 1 hot-plug port, kexec {call}, execmem.rox={rox}, tracer {tracer}",
+                 f"kexec-{rox}-{tracer}", memory="1G", mmu=None if tracer == "nop" else "sv57", ports=1,
+                 initramfs=with_kernel(KERNEL, call), append=f"execmem.rox={rox} this")
     guest = boot.guest
     boot.suite("hotadd add 128", LIMIT, plug=lambda: guest.plug(0, "128M", 0))
     # A module's text, a kprobe and BPF programs are present when kexec starts.
     guest.output("insmod modules/execmem_target.ko")
     guest.output("echo p:probe execmem_target_answer > /sys/kernel/tracing/kprobe_events")
     guest.output("echo 1 > /sys/kernel/tracing/events/kprobes/probe/enable")
+    # All functions
+    guest.output(f"echo {tracer} > /sys/kernel/tracing/current_tracer", LIMIT)
     guest.kernel_log()
     guest.kexec(f"show bpf 10 'kexec {call} /next/kernel /next/initramfs {arguments}'")
     report.check("next" in guest.output("cat /proc/cmdline").split(), "the next kernel is there")

@@ -7,6 +7,9 @@
 - The instructions that the tracer writes (KUnit); in `make test-all` its own tests at boot.
 - The tracers do not disturb the loading and unloading of text: modules with traced functions are loaded and
   unloaded, probes are hit, and a hart goes offline and online.
+- While all functions are traced, modules are loaded, work and are unloaded, memory is added and removed, and a
+  kprobe and a BPF program are attached. `make test-all` adds the graph tracer, and all cases of probes and of BPF
+  trampolines.
 - A uprobe in a program is hit."""
 
 import re
@@ -14,7 +17,9 @@ import struct
 
 import pytest
 
+from conftest import with_modules
 from guest.machine import KERNEL
+from test_hotremove import Devices, run_till_gone
 
 distro_only = pytest.mark.skipif(KERNEL != "distro", reason="the lean kernel has no function tracer and no uprobes")
 
@@ -54,6 +59,58 @@ def test_tracer(report, start, tracer, rox):
     boot = start(f"2 harts, {tracer} tracer, execmem.rox={rox}", f"tracing-{tracer}-{rox}", harts=2,
                  mmu="sv57", append=f"execmem.rox={rox}")
     run_traced(report, boot, tracer, ["probes", "offline"])
+
+
+def functions(guest, file):
+    return int(guest.output(f"wc -l < {TRACING}/{file}", LIMIT))
+
+
+@distro_only
+@pytest.mark.parametrize("tracer, programs", [
+    # features also attaches a BPF program.
+    ("function", ["features"]),
+    pytest.param("function_graph", ["features"], marks=pytest.mark.test_all),
+    pytest.param("function", ["probes", "trampolines"], marks=pytest.mark.test_all),
+])
+def test_all_functions(report, start, tracer, programs):
+    """All functions are traced while a module, a kprobe on it and memory come and go."""
+    name = "-".join(["tracing-all", tracer, *programs])
+    boot = start(f"2 harts, 1 hot-plug port, all functions traced, {tracer} tracer", name, harts=2, mmu="sv57",
+                 ports=1, initramfs=with_modules(KERNEL), append="rcupdate.rcu_expedited=1")
+    guest = boot.guest
+    # The programs change the tracer, but not that of an instance. Instances cannot have the graph tracer.
+    tracing = f"{TRACING}/instances/all" if "trampolines" in programs else TRACING
+    guest.output(f"mkdir -p {tracing}; echo {tracer} > {tracing}/current_tracer", LIMIT)
+
+    def check_all(what):
+        there, traced = functions(guest, "available_filter_functions"), functions(guest, "enabled_functions")
+        report.check(there == traced, f"all {there} functions are {what}", f"{traced} are")
+
+    check_all("traced")
+    report.say(" a module: overlay")
+    guest.output("modprobe overlay", LIMIT)
+    more = int(guest.output(f"grep -c '\\[overlay\\]' {TRACING}/enabled_functions || true", LIMIT))
+    report.check(more, f"its {more} functions are traced, too")
+    guest.output("mkdir /tmp/lower /tmp/other /tmp/both; echo read > /tmp/lower/file")
+    guest.output("mount -t overlay -o lowerdir=/tmp/lower:/tmp/other overlay /tmp/both", LIMIT)
+    guest.output(f"echo p:probe ovl_open > {TRACING}/kprobe_events; echo 1 > {TRACING}/events/kprobes/probe/enable")
+    # The trace ends with what the read called.
+    said = guest.output(f"read line < /tmp/both/file; echo 0 > {tracing}/tracing_on; echo $line", LIMIT)
+    report.check(said == "read", "it works", said)
+    called = int(guest.output(f"grep -c '\\bovl_' {tracing}/trace || true", LIMIT))
+    report.check(called, f"{called} calls of its functions are in the trace")
+    hits = guest.output(f"awk '$1 == \"probe\" {{ print $2 }}' {TRACING}/kprobe_profile")
+    report.check(hits == "1", "a kprobe on one of them is hit once", hits)
+    guest.output(f"echo 0 > {TRACING}/events/kprobes/probe/enable; echo > {TRACING}/kprobe_events", LIMIT)
+    guest.output(f"echo > {tracing}/trace; echo 1 > {tracing}/tracing_on; umount /tmp/both; rmmod overlay", LIMIT)
+
+    run_till_gone(boot, "hotremove move 128", Devices(guest, "128M"))
+    for program in programs:
+        boot.suite(program, LIMIT)
+    check_all("still traced")
+    guest.output(f"echo nop > {tracing}/current_tracer", LIMIT)
+    traced = functions(guest, "enabled_functions")
+    report.check(not traced, "then none is", f"{traced} are")
 
 
 @pytest.mark.parametrize("config", [
