@@ -71,15 +71,22 @@ static bool has_size(const struct ranges *ranges, unsigned long size)
 	return false;
 }
 
-/* Whether every block of the ranges exists, is online, and is in a zone */
-static bool blocks_online(const struct ranges *ranges)
+/* The memory that was added */
+static struct ranges new_memory;
+
+/*
+ * Whether every block of it exists, is online, and is in a zone. MemTotal has
+ * its pages a moment earlier.
+ */
+static bool blocks_online(size_t unused)
 {
 	bool good = true;
 	size_t i;
 
-	for (i = 0; i < ranges->nr; i++) {
-		unsigned long start = ranges->range[i].start;
-		unsigned long size = ranges->range[i].end - start;
+	(void)unused;
+	for (i = 0; i < new_memory.nr; i++) {
+		unsigned long start = new_memory.range[i].start;
+		unsigned long size = new_memory.range[i].end - start;
 
 		good &= blocks_are(start, size, "state", "online") &&
 			blocks_are(start, size, "valid_zones", "Normal");
@@ -138,7 +145,6 @@ static void main_add(char **sizes)
 	unsigned long old_free = meminfo_bytes("MemFree");
 	struct state before = state_read(), now;
 	unsigned long added = 0;
-	struct ranges fresh;
 	bool good = true;
 	size_t size, found, nr;
 	char *memory;
@@ -149,22 +155,22 @@ static void main_add(char **sizes)
 	ksft_set_plan(8);
 	wait_for_memory(before.total, added);
 	now = state_read();
-	fresh = new_ranges(&before.ranges, &now.ranges);
+	new_memory = new_ranges(&before.ranges, &now.ranges);
 
 	ksft_test_result(now.total == before.total + added, "MemTotal grew by %lu MiB\n",
 			 added / MIB);
 	for (nr = 0; sizes[nr]; nr++)
-		good &= has_size(&fresh, strtoul(sizes[nr], NULL, 10) * MIB);
-	ksft_test_result(good && fresh.nr == nr, "/proc/iomem names the new System RAM\n");
+		good &= has_size(&new_memory, strtoul(sizes[nr], NULL, 10) * MIB);
+	ksft_test_result(good && new_memory.nr == nr, "/proc/iomem names the new System RAM\n");
 	ksft_test_result(now.blocks == before.blocks + added / block_size(),
 			 "there are %lu new memory blocks\n", added / block_size());
-	ksft_test_result(blocks_online(&fresh), "the new blocks are online in zone Normal\n");
+	ksft_test_result(wait_for(blocks_online, 0), "the new blocks are online in zone Normal\n");
 
 	/* More than was free before: a part of it must be in the new memory. */
 	size = (old_free + added / 2) & -PAGE_SIZE;
 	memory = fill(size);
 	ksft_test_result(verify(memory, size), "%zu MiB are filled and read back\n", size / MIB);
-	found = pages_in(memory, size, &fresh);
+	found = pages_in(memory, size, &new_memory);
 	ksft_print_msg("%zu MiB of it are in the new memory\n", found * PAGE_SIZE / MIB);
 	ksft_test_result(found >= (size - old_free) / PAGE_SIZE,
 			 "what was not free before is in the new memory\n");
