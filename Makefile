@@ -148,7 +148,7 @@ deb: tree
 	@scripts/parts/setup deb
 	@scripts/kernel/build --deb distro
 
-debian: deb $(if $(WEAK),qemu)
+debian: deb qemu
 	@scripts/parts/setup debian
 	@scripts/parts/fetch opensbi debian
 	@scripts/guest/debian.py

@@ -31,7 +31,7 @@ E2FSPROGS = "/sbin"     # often missing from a user's PATH
 BOOT_LIMIT = 600        # seconds to the login prompt; an idle machine takes less than a minute
 INSTALL_LIMIT = 3600
 # The number of packages that dpkg unpacks and configures
-PACKAGES = 154
+PACKAGES = 203
 
 PREPARE = [
     "export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C DEBIAN_FRONTEND=noninteractive",
@@ -192,6 +192,33 @@ def guarded(guest):
     check(status and " 0 received" in " ".join(lines), "the service has the network in spite of IPAddressDeny=any")
 
 
+def restricted(guest):
+    command = "systemd-run --quiet --pipe {}cat /proc/version"
+    show(guest, command.format(""))
+    command = command.format("-p RestrictFileSystems=ext4 ")
+    print(f"$ {command}")
+    status, lines = guest.run(command)
+    print(*lines, sep="\n")
+    check(status and "not permitted" in " ".join(lines), "the service reads /proc in spite of RestrictFileSystems=ext4")
+
+
+def traced(guest):
+    probes = "fentry", "fexit", "kfunc", "kretfunc", "kprobe", "kretprobe"
+    program = " ".join(f'{probe}:vfs_open /comm == "cat"/ {{ @{probe} = count(); }}' for probe in probes)
+    text = show(guest, f"bpftrace -q -e '{program}' -c '/usr/bin/cat /proc/version'")
+    counts = dict(re.findall(r"^@(\w+): (\d+)", text, re.M))
+    check(set(counts) == set(probes) and len(set(counts.values())) == 1, "the probes of bpftrace differ")
+
+
+def profiled(guest):
+    show(guest, "perf probe --quiet --add vfs_open")
+    text = show(guest, "perf stat -x, -e probe:vfs_open cat /proc/version 2>&1")
+    check(re.search("^[1-9][0-9]*,.*,probe:vfs_open,", text, re.M), "perf counts no hit of the probe")
+    text = show(guest, "perf trace -e openat cat /proc/version 2>&1 | grep openat")
+    check("openat(" in text, "perf trace shows no system call")
+    show(guest, "perf probe --quiet --del vfs_open")
+
+
 def module(guest):
     show(guest, "modprobe overlay")
     show(guest, "lsmod | grep -w overlay")
@@ -205,6 +232,9 @@ SECTIONS = [
     ("systemd", services),
     ("The BPF programs with which systemd guards services", bpf),
     ("A service with the network, and one without", guarded),
+    ("A service with all file systems, and one with ext4 only", restricted),
+    ("bpftrace: programs at the entry and the return of a function, attached in three ways", traced),
+    ("perf: a probe, and the system calls of a program", profiled),
     ("A module, found and loaded by modprobe", module),
 ]
 
@@ -218,7 +248,8 @@ def main():
         install(packages[0])
         write_file(INSTALLED, made_of.encode())
     progress = Progress("booting Debian")
-    with Debian("debian", OUT, memory="1G", append=APPEND, image=IMAGE, disk=ROOT, boot_limit=BOOT_LIMIT) as guest:
+    with Debian("debian", OUT, mmu="sv57", memory="1G", append=APPEND, image=IMAGE, disk=ROOT,
+                boot_limit=BOOT_LIMIT) as guest:
         progress.done("logged in")
         tour(guest, SECTIONS, FAREWELL)
 
