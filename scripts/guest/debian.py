@@ -182,24 +182,24 @@ def bpf(guest):
     check(int(re.search(r"^bpf +(\d+)", text, re.M)[1]) >= len(programs), "the list lacks BPF programs")
 
 
-def guarded(guest):
-    ping = "ping -c 1 127.0.0.1"
-    show(guest, f"systemd-run --quiet --pipe {ping}")
-    command = f"systemd-run --quiet --pipe -p IPAddressDeny=any {ping}"
-    print(f"$ {command}")
-    status, lines = guest.run(command)
+def limited(guest, setting, command):
+    """Shows a command as a service, without and with a setting. Returns exit status and output of the latter."""
+    show(guest, f"systemd-run --quiet --pipe {command}")
+    service = f"systemd-run --quiet --pipe -p {setting} {command}"
+    print(f"$ {service}")
+    status, lines = guest.run(service)
     print(*lines, sep="\n")
-    check(status and " 0 received" in " ".join(lines), "the service has the network in spite of IPAddressDeny=any")
+    return status, " ".join(lines)
+
+
+def guarded(guest):
+    status, said = limited(guest, "IPAddressDeny=any", "ping -c 1 127.0.0.1")
+    check(status and " 0 received" in said, "the service has the network in spite of IPAddressDeny=any")
 
 
 def restricted(guest):
-    command = "systemd-run --quiet --pipe {}cat /proc/version"
-    show(guest, command.format(""))
-    command = command.format("-p RestrictFileSystems=ext4 ")
-    print(f"$ {command}")
-    status, lines = guest.run(command)
-    print(*lines, sep="\n")
-    check(status and "not permitted" in " ".join(lines), "the service reads /proc in spite of RestrictFileSystems=ext4")
+    status, said = limited(guest, "RestrictFileSystems=ext4", "cat /proc/version")
+    check(status and "not permitted" in said, "the service reads /proc in spite of RestrictFileSystems=ext4")
 
 
 def traced(guest):
