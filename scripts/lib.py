@@ -86,10 +86,13 @@ class Progress:
         print(f"{self._line(how_far)}\x1b[K" if self.terminal else self._line(how_far),
               end="\r" if self.terminal else "\n", file=self.screen, flush=True)
 
+    def seconds(self):
+        return time.monotonic() - self.start
+
     def done(self, result="done"):
         print(self._line(result) + ("\x1b[K" if self.terminal else ""),
               file=self.screen, flush=True)
 
     def _line(self, how_far):
-        seconds = int(time.monotonic() - self.start)
+        seconds = int(self.seconds())
         return f"{self.what}: {how_far} ({seconds // 60}:{seconds % 60:02d})"

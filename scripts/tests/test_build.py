@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -85,7 +86,7 @@ def test_time_of_a_build_is_printed(tmp_path, monkeypatch):
     for name, value in {"BUILD": tmp_path, "LOG": tmp_path, "source_state": lambda source: ("tree", True),
                         "configure": lambda *_: None, "run": run}.items():
         monkeypatch.setattr(build, name, value)
-    monkeypatch.setattr(build.time, "monotonic", lambda: now)
+    monkeypatch.setattr(time, "monotonic", lambda: now)
     build.build("rv64")
     (tmp_path / "test_nothing.py").touch()
     said = subprocess.run([TOP / "scripts/tests/run.py", tmp_path / "test_nothing.py"], capture_output=True, text=True,
