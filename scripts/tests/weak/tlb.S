@@ -11,6 +11,9 @@
  * UNMAP	VA is not mapped at the end.
  * POINTER	VA gets another page table.
  * SUPERPAGE	VA is in a page of 2 MiB.
+ * HUGE		VA is not mapped at first, and has no page table. Then it is in a page of 2 MiB, to B.
+ * COLLAPSE	the page table of VA is replaced with a page of 2 MiB.
+ * SPLIT	VA is in a page of 2 MiB at first, which is replaced with a page table.
  * SATP		satp gets another root, in which VA is mapped to B.
  * ASID		the same with another ASID.
  * BACK		the same as without a word, but satp has another ASID and another root while the mapping
@@ -112,6 +115,15 @@ test:
 	clear	middle1, 0
 	load	va
 	expect	-1
+#elif defined(HUGE)
+	clear	middle1, 0
+	load	va
+	expect	-1
+#elif defined(SPLIT)
+	set	last1, 5, page_b, LEAF | GLOBAL
+	set	middle1, 0, page_a_large, LEAF | GLOBAL
+	load	va
+	expect	10
 #elif defined(NEIGHBOUR)
 	set	last1, 4, page_b, LEAF | GLOBAL
 	li	t0, 0x1000
@@ -137,7 +149,9 @@ test:
 #endif
 #if defined(MAP) || defined(NEIGHBOUR)
 	map_va_to page_a
-#elif defined(TABLE)
+#elif defined(HUGE) || defined(COLLAPSE)
+	set	middle1, 0, page_b_large, LEAF | GLOBAL
+#elif defined(TABLE) || defined(SPLIT)
 	set	middle1, 0, last1, 1 | TABLE_GLOBAL
 #elif defined(UNMAP)
 	clear	last1, 5
@@ -175,6 +189,8 @@ test:
 	finish	10, -1
 #elif defined(UNMAP)
 	finish	-1, 10
+#elif defined(HUGE)
+	finish	11, -1
 #else
 	finish	11, 10
 #endif
@@ -228,7 +244,7 @@ page_a:	.dword	10
 	.balign	4096
 page_b:	.dword	11
 	.balign	4096
-#if SUPERPAGE
+#if SUPERPAGE || defined(HUGE) || defined(COLLAPSE) || defined(SPLIT)
 	.balign	0x200000
 page_a_large:
 	.zero	0x5000
