@@ -119,7 +119,7 @@ qemu:
 test-all: CONFIGS += base up preempt relocatable relocatable-kasan $(if $(filter distro,$(KERNEL)),distro-lockdep)
 test test-all: tree qemu
 	@scripts/kernel/build $(CONFIGS)
-	@scripts/parts/fetch busybox opensbi u-boot rv32
+	@scripts/parts/fetch busybox opensbi u-boot rv32 $(if $(filter test-all,$@),pcre2)
 	@for config in $(CONFIGS); do scripts/guest/initramfs build/out/$$config || exit; done
 	@scripts/tests/run.py $(if $(filter test-all,$@),--all)
 

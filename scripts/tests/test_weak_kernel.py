@@ -11,6 +11,7 @@
   new mappings: the exception entry reads 0 instead of the number of new mappings. In the second,
   execmem_update_copy() does not synchronize instruction caches. In the third, execmem_cache_give() does not, and a
   hart executes code that was freed.
+- `make test-all`: a JIT compiler that others wrote executes what it has just compiled.
 - test_soak.py has the random load."""
 
 import re
@@ -20,7 +21,7 @@ import pexpect
 import pytest
 
 from conftest import boot_guest
-from guest.machine import KERNEL, QEMU, machine_of
+from guest.machine import KERNEL, PARTS, QEMU, machine_of
 from guest.vm import BOOT_LIMIT, FAULT, POWEROFF_LIMIT, WEAK_COUNTS, WEAK_PATIENCE, Guest, GuestError
 from ktap import Ktap
 from lib import BUILD, LOG, TOP
@@ -31,6 +32,7 @@ LIMIT = 300
 
 NOP = bytes.fromhex("13000000")
 FENCE_R_R = bytes.fromhex("0f002002")
+RET = bytes.fromhex("8280")
 LD_A0_A0, LI_A0_0 = bytes.fromhex("0861"), bytes.fromhex("0145")
 
 
@@ -125,22 +127,35 @@ def without_counter(image, _):
     return image.replace(place, FENCE_R_R + LI_A0_0)
 
 
+def binutil(out, tool, *options):
+    return subprocess.run([machine_of(out.name).cross + tool, *options, out / "vmlinux"], check=True, text=True,
+                          stdout=subprocess.PIPE).stdout
+
+
+def symbols(out):
+    return {name: int(address, 16) for address, _, name in map(str.split, binutil(out, "nm").splitlines())}
+
+
+def replaced(image, start, code):
+    return image[:start] + code + image[start + len(code):]
+
+
 def without_flush(image, out, function="execmem_update_copy"):
     """A function does not call flush_icache_all()."""
-    def binutil(tool, *options):
-        return subprocess.run([machine_of(out.name).cross + tool, *options, out / "vmlinux"], check=True, text=True,
-                              stdout=subprocess.PIPE).stdout
-
-    symbols = {name: int(address, 16) for address, _, name in map(str.split, binutil("nm").splitlines())}
-    code = binutil("objdump", "--no-show-raw-insn", f"--disassemble={function}")
+    code = binutil(out, "objdump", "--no-show-raw-insn", f"--disassemble={function}")
     call, = re.findall(r"^(\w+):\s+(auipc\s.*\n\w+:\s+jalr|jal)\s.*<flush_icache_all>$", code, re.MULTILINE)
-    start, count = int(call[0], 16) - symbols["_start"], 1 + call[1].startswith("auipc")
-    return image[:start] + count * NOP + image[start + count * len(NOP):]
+    return replaced(image, int(call[0], 16) - symbols(out)["_start"], (1 + call[1].startswith("auipc")) * NOP)
 
 
 def without_flush_of_freed(image, out):
     """Other harts are not told that a piece of the cache was freed and has traps now."""
     return without_flush(image, out, "execmem_cache_give")
+
+
+def without_user_flush(image, out):
+    """riscv_flush_icache() does nothing."""
+    known = symbols(out)
+    return replaced(image, known["flush_icache_mm"] - known["_start"], RET)
 
 
 def write_mutant(mutate):
@@ -214,3 +229,29 @@ def test_freed(report):
             ("the same in the plain machine: it traps", "plain", None, path, True)):
         said = call_freed(f"weak-freed-{name}", weak, image)
         report.check("illegal instruction" in said if traps else not said, title, said)
+
+
+# Each of four processes runs these tests of PCRE2's authors. Test 17 asks for JIT code itself. A shell that is not
+# interactive does not say that a process has ended.
+PCRE2 = """(cd /tmp; for i in 1 2 3 4; do (for test in 1 4 17; do
+pcre2test -q -8 $([ $test = 17 ] || echo -jit) /pcre2/testinput$test out$i || echo "test $test: exit status $?"
+cmp out$i /pcre2/testoutput$test; done) & done; wait)"""
+
+
+@pytest.mark.test_all
+def test_jit(report, tmp_path):
+    """pcre2test of Debian 13 compiles regular expressions to machine code, executes it, and frees it. It prints what
+    its authors expect, unless the system call that it relies on does nothing."""
+    initramfs = tmp_path / "initramfs"
+    initramfs.write_bytes(b"".join(file.read_bytes() for file in (
+        BUILD / f"initramfs-{KERNEL}.cpio.gz", PARTS / "pcre2.cpio.gz")))
+    report.heading("Boot: a JIT compiler that others wrote, in the weak machine")
+    for title, name, image, passes in (
+            ("four processes of pcre2test print what they should", "whole", None, True),
+            ("without riscv_flush_icache(), they do not", "mutant", write_mutant(without_user_flush), False)):
+        with Mutant(f"weak-jit-{name}", BUILD / "out" / KERNEL, mmu="sv57", image=image, initramfs=initramfs, weak="",
+                    append="kfence.sample_interval=0") as guest:
+            assert guest.output("pcre2test -C jit || :") == "1"
+            _, wrong = guest.run(PCRE2, LIMIT)
+            guest.power_off()
+        report.check(passes != bool(wrong), title, " / ".join(wrong[:4]))
