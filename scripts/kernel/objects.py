@@ -28,7 +28,7 @@ class Config(NamedTuple):
     arch: str           # the kernel's ARCH=
     cross: str          # the prefix of the compiler
     target: str         # the make target that writes the configuration
-    on: str = ""        # options that are switched on in addition
+    on: str = ""        # options that are switched on in addition: NAME, or NAME=m
     off: str = ""       # options that are switched off
 
     @property
@@ -40,9 +40,11 @@ class Config(NamedTuple):
         """Returns the paths that do not belong to another architecture."""
         return [path for path in paths if path.startswith(self.directory) or not path.startswith("arch/")]
 
+    def switched_on(self):
+        return [f"CONFIG_{option}" if "=" in option else f"CONFIG_{option}=y" for option in self.on.split()]
+
     def lines(self):
-        return [f"CONFIG_{option}=y" for option in self.on.split()] + \
-            [f"# CONFIG_{option} is not set" for option in self.off.split()]
+        return self.switched_on() + [f"# CONFIG_{option} is not set" for option in self.off.split()]
 
 
 class Listed(Config):
@@ -62,12 +64,19 @@ class Unbuildable(Exception):
 
 
 def touched(since=None, revision="HEAD", repo=LINUX):
-    """Returns the kernel's source files that the commits after `since` add or change, without those that
-    another one of them includes. `repo` has the files of `revision`."""
-    files = git_line("diff", "--name-only", "--diff-filter=d", since or root_commit(), revision).split()
-    files = [path for path in files if path.endswith((".c", ".S")) and not path.startswith("tools/")]
-    text = "".join((repo / path).read_text() for path in files)
-    return [path for path in files if f'#include "{Path(path).name}"' not in text]
+    """Returns the kernel's source files that the commits after `since` add or change, without linker scripts.
+    Files that include one of them, in the same directory, stand for it. `repo` has the files of `revision`."""
+    paths = git_line("diff", "--name-only", "--diff-filter=d", since or root_commit(), revision).split()
+    paths = {path for path in paths if path.endswith((".c", ".S"))
+             and not path.startswith("tools/") and not path.endswith(".lds.S")}
+    included, including = set(), set()
+    for directory in {Path(path).parent for path in paths}:
+        for source in (repo / directory).glob("*.[cS]"):
+            names = re.findall(r'^#include "([^"/]+\.[cS])"', source.read_text(errors="replace"), re.M)
+            if found := paths.intersection(str(directory / name) for name in names):
+                included.update(found)
+                including.add(str(directory / source.name))
+    return sorted(paths.union(including).difference(included))
 
 
 class Build:
@@ -113,7 +122,7 @@ class Build:
         if status:
             raise Unbuildable(self.config.target)
         config = (self.out / ".config").read_text()
-        missing = [option for option in self.config.on.split() if f"CONFIG_{option}=y\n" not in config]
+        missing = [line for line in self.config.switched_on() if f"{line}\n" not in config]
         missing += [f"no {option}" for option in self.config.off.split()
                     if re.search(rf"^CONFIG_{option}=", config, re.M)]
         if missing and strict:
@@ -144,10 +153,15 @@ class Build:
             # kbuild would list the objects of a directory even if its option is off.
             parent = str(Path(directory).parent)
             above, text = self.listed(parent) if parent != "." else ([], "")
-            if not above or not re.search(rf"= *{Path(directory).name}/", text) or f"{directory}/built-in.a" in above:
+            made = {f"{directory}/built-in.a", f"{directory}/modules.order"}
+            if not above or not re.search(rf"= *{Path(directory).name}/", text) or made.intersection(above):
                 objects.update(self.listed(directory)[0])
         wanted = [str(Path(path).with_suffix(".o")) for path in paths if (self.source / path).exists()]
         return sorted(objects.intersection(wanted))
+
+    def prepared(self, path):
+        """Whether `make prepare` compiles a source file: it does so with programs of the host and asm-offsets.c."""
+        return any((self.out / path).with_suffix(suffix).is_file() for suffix in ("", ".s"))
 
     def within(self, path):
         """Returns the path in its tree of a file that the compiler names."""
@@ -176,7 +190,7 @@ class Build:
     def compile(self, paths, *arguments, strict=True):
         """Compiles. Returns the objects, the output, and whether all succeeded."""
         lines = self.configure(strict)
-        status, more = self.make("prepare")
+        status, more = self.make(self.jobs(), "prepare")
         if status:
             raise Unbuildable("prepare")
         objects = self.configured(paths)
@@ -209,7 +223,7 @@ class Build:
         found = list(dict.fromkeys(warnings))
         if not good and not found:
             found = [f"make failed, see {os.path.relpath(self.log)}"]
-        return [path for path in paths if str(Path(path).with_suffix(".o")) in objects], found
+        return [path for path in paths if str(Path(path).with_suffix(".o")) in objects or self.prepared(path)], found
 
 
 def new_log(name):
