@@ -2,8 +2,9 @@
 """Other architectures: the files that the series touches compile, and x86_64 and arm64 work.
 
 `make check-arch` runs this file; `make test` does not. x86_64 and arm64 kernels boot and run KUnit,
-test_bpf.ko, modules, kprobes, the dispatcher of BPF programs and a trampoline of the function tracer.
-x86_64 also boots without modules."""
+test_bpf.ko, modules and kprobes. On x86_64 BPF programs trace programs and functions of the kernel, which
+they share with both tracers and a probe, or implement operations. x86_64 also boots without modules, with
+the dispatcher of BPF programs and a trampoline of the function tracer."""
 
 import pytest
 
@@ -11,6 +12,7 @@ from conftest import boot_guest, check_refused
 from kernel.configs import ARCHS, NO_COMPILER
 from kernel.objects import compile_touched, touched
 
+TRACING = "/sys/kernel/tracing"
 COMPILED = {}           # architecture -> the source files that were compiled for it
 
 
@@ -66,23 +68,28 @@ SECOND = {"x86_64": 5, "arm64": 4}
 
 @pytest.mark.parametrize("function", ["do_sys_openat2", "execmem_target:execmem_target_answer"])
 def test_kprobe(report, boot, function):
-    tracing = "/sys/kernel/tracing"
     offset = SECOND[boot.guest.output("uname -m").replace("aarch64", "arm64")]
     for where in (function, f"{function}+{offset}"):
-        boot.guest.output(f"echo 'p:probe {where}' > {tracing}/kprobe_events")
-        boot.guest.output(f"echo 1 > {tracing}/events/kprobes/probe/enable")
+        boot.guest.output(f"echo 'p:probe {where}' > {TRACING}/kprobe_events")
+        boot.guest.output(f"echo 1 > {TRACING}/events/kprobes/probe/enable")
         boot.guest.output("cat /sys/module/execmem_target/parameters/answer")
-        name, hits, missed = boot.guest.output(f"cat {tracing}/kprobe_profile").split()
+        name, hits, missed = boot.guest.output(f"cat {TRACING}/kprobe_profile").split()
         report.check(int(hits) > 0 and missed == "0", f"a kprobe at {where}", f"{hits} hits, {missed} missed")
         if where != function:
             report.check("[FTRACE]" not in boot.guest.output("cat /sys/kernel/debug/kprobes/list"),
                          f"a kprobe at {where} has a slot")
-        boot.guest.output(f"echo 0 > {tracing}/events/kprobes/probe/enable")
-        boot.guest.output(f"echo > {tracing}/kprobe_events")
+        boot.guest.output(f"echo 0 > {TRACING}/events/kprobes/probe/enable")
+        boot.guest.output(f"echo > {TRACING}/kprobe_events")
 
 
 def test_bpf(boot):
     boot.test_bpf()
+
+
+def test_trampolines(boot):
+    if boot.guest.run("test -e /sys/kernel/btf/vmlinux")[0]:
+        pytest.skip("the kernel has no BTF")
+    boot.suite("trampolines", 300)
 
 
 def test_unload(boot):
@@ -109,11 +116,10 @@ def test_without_modules(report, start):
     boot.suite("dispatcher", 60)
     dispatcher = boot.guest.output("grep -w 'bpf_dispatcher_xdp.*\\[bpf\\]' /proc/kallsyms || true")
     report.check(dispatcher, "the dispatcher's code has a symbol", dispatcher)
-    tracing = "/sys/kernel/tracing"
-    boot.guest.output(f"echo do_sys_openat2 > {tracing}/set_ftrace_filter; echo function > {tracing}/current_tracer; "
+    boot.guest.output(f"echo do_sys_openat2 > {TRACING}/set_ftrace_filter; echo function > {TRACING}/current_tracer; "
                       "cat /proc/uptime")
     live = boot.guest.output("awk '$1 == \"ftrace\" { print $2 }' /sys/kernel/debug/execmem")
     report.check(int(live) > 0, "the function tracer has a trampoline", f"{live} allocations")
-    traced = boot.guest.output(f"grep -c do_sys_openat2 {tracing}/trace || true")
+    traced = boot.guest.output(f"grep -c do_sys_openat2 {TRACING}/trace || true")
     report.check(int(traced) > 0, "and is called through it", f"{traced} calls")
-    boot.guest.output(f"echo nop > {tracing}/current_tracer")
+    boot.guest.output(f"echo nop > {TRACING}/current_tracer")
