@@ -5,7 +5,7 @@ It is booted at the lowest, at the highest and at a random virtual address, in e
 kprobes, BPF programs and hot-added memory work there. Configuration relocatable-kasan is the lean kernel with
 KASAN, and there tracers, BPF trampolines, kexec and crash dumps work, too. The seeds of the device tree and the
 command line choose the address, and so does EFI's random number generator. The same image boots from other
-physical addresses, and says so where it does not fit into memory. The build refuses relocations that the kernel
+physical addresses, and says so where it cannot run. The build refuses relocations that the kernel
 cannot apply."""
 
 import re
@@ -38,6 +38,7 @@ KASAN_SPACE = 4 * GIB
 LOWEST, RANDOM, HIGHEST = "0", "123456789abcdef0", "ffffffffffffffff"
 LIMIT = 60          # seconds to boot until the kernel finds no root file system
 NO_ROOM = "Linux does not fit into memory where it was loaded"
+NOT_ALIGNED = "Linux was not loaded at a multiple of 2 MiB"
 
 
 def symbols(out=OUT):
@@ -64,7 +65,7 @@ def early_command(image, mode="sv57", options=()):
 
 
 def early_boot(name, append="", options=(), image=IMAGE, mode="sv57", tree=None):
-    """Boots without a root file system until the kernel panics or has no room, and returns the console."""
+    """Boots without a root file system until the kernel panics or cannot run, and returns the console."""
     command = [*early_command(image, mode, options), *(["-dtb", str(tree)] if tree else []),
                "-append", f"console={MACHINE.console} panic=-1 {append}"]
     text = ""
@@ -74,7 +75,7 @@ def early_boot(name, append="", options=(), image=IMAGE, mode="sv57", tree=None)
         timer.start()
         for line in qemu.stdout:
             text += line
-            if NO_ROOM in line:
+            if NO_ROOM in line or NOT_ALIGNED in line:
                 qemu.kill()
         timer.cancel()
     (BUILD / "log").mkdir(exist_ok=True)
@@ -342,6 +343,12 @@ def test_no_room(report, missing, symbol):
     address, fits = 0x90000000, (symbols()[symbol] - LINK - 1) // 8192 * 8192
     text = boot_at(address, f"no-room{symbol}", head, "-m", f"{(address - RAM + fits) // 1024}K")
     report.check(NO_ROOM in text and "Linux version" not in text, "it says so, and does not boot", text[-500:])
+
+
+def test_not_aligned(report):
+    report.heading("Early boot: the image is loaded 4 KiB behind a multiple of 2 MiB")
+    text = boot_at(0x90001000, "not-aligned", IMAGE)
+    report.check(NOT_ALIGNED in text and "Linux version" not in text, "it says so, and does not boot", text[-500:])
 
 
 def relocs_check(readelf, vmlinux):
