@@ -13,7 +13,7 @@ endif
 # All configurations that `make test` boots.
 CONFIGS := $(sort rv64 $(KERNEL)) debug nomodules rv32
 # The configurations that `make bench` compares.
-BENCH_CONFIGS := base rv64 $(if $(QUICK),,nohotplug linux-6.12)
+BENCH_CONFIGS := base fixed $(if $(QUICK),,rv64 nohotplug linux-6.12)
 # The configurations that `make check-arch` boots.
 ARCH_CONFIGS := x86_64 x86_64-nomodules arm64
 
@@ -22,11 +22,6 @@ BITS ?= 64
 ifeq ($(filter 32 64,$(BITS)),)
 $(error BITS=$(BITS): give BITS=64 or BITS=32)
 endif
-# With KASLR=1, `make run` boots a kernel at a random address.
-ifeq ($(filter 64-1 64- 32-,$(BITS)-$(KASLR)),)
-$(error KASLR=$(KASLR): give KASLR=1, with BITS=64, or nothing)
-endif
-RUN := $(if $(KASLR),relocatable,rv$(BITS))
 # With QUICK=1, `make bench` does less.
 ifneq ($(filter-out 1,$(QUICK)),)
 $(error QUICK=$(QUICK): give QUICK=1, or nothing)
@@ -77,7 +72,6 @@ help:
 	@echo
 	@echo 'Variables, on the command line or in the environment:'
 	@echo '  BITS=32                      make run boots 32-bit RISC-V (64)'
-	@echo '  KASLR=1                      make run boots a kernel at a random address'
 	@echo '  KERNEL=rv64                  make test and make soak use the lean kernel        (distro)'
 	@echo '  LINUX=/path/to/linux-6.1.y   base kernel: tree or tarball (Debian'\''s linux-source-6.1)'
 	@echo '  QEMU=/path/to/qemu-system-riscv64      (Debian'\''s, and for some tests the one of make qemu)'
@@ -106,17 +100,17 @@ series: tree
 	@scripts/series/series export
 
 kernel: tree
-	@scripts/kernel/build $(RUN)
+	@scripts/kernel/build rv$(BITS)
 
 run: kernel parts $(if $(WEAK),qemu)
-	@scripts/guest/initramfs build/out/$(RUN)
-	@scripts/guest/run.py $(RUN)
+	@scripts/guest/initramfs build/out/rv$(BITS)
+	@scripts/guest/run.py rv$(BITS)
 
 qemu:
 	@scripts/parts/setup qemu
 	@scripts/parts/fetch qemu opensbi
 
-test-all: CONFIGS += base up preempt relocatable relocatable-kasan $(if $(filter distro,$(KERNEL)),distro-lockdep)
+test-all: CONFIGS += base up preempt relocatable-kasan $(if $(filter distro,$(KERNEL)),distro-lockdep)
 test test-all: tree qemu
 	@scripts/kernel/build $(CONFIGS)
 	@scripts/parts/fetch busybox opensbi u-boot rv32 $(if $(filter test-all,$@),pcre2)

@@ -29,7 +29,7 @@ from typing import NamedTuple
 sys.path.append(sys.path[0] + "/..")    # lib.py and the folders beside this one
 from bench import pagetable
 from guest import vm
-from guest.machine import PARTS
+from guest.machine import LINK, PARTS
 from guest.vm import SPARSE, Guest, GuestError, virtio_mem
 from lib import BUILD, TOP, Progress, die, file_digest, write_file
 
@@ -44,8 +44,8 @@ BOOT = "boot"           # the name of a run, and of the plugin's section for it
 MMU = "sv57"
 LIMIT = 1800            # seconds for a command; no command should take that long
 
-# The 2 GiB below KERNEL have modules and BPF programs. The kernel itself begins at KERNEL.
-WINDOW, KERNEL = 0xffffffff00000000, 0xffffffff80000000
+# The 2 GiB below LINK have modules and BPF programs. The kernel itself begins at LINK.
+WINDOW = LINK - (2 << 30)
 
 
 class Kernel(NamedTuple):
@@ -56,17 +56,21 @@ class Kernel(NamedTuple):
     image: Path | None = None
     has: tuple = ("modules",)
 
-    def bootable(self):
-        return (self.image or self.out / "arch/riscv/boot/Image").exists()
+    @property
+    def boots(self):
+        return self.image or self.out / "arch/riscv/boot/Image"
 
 
-RV64, ROX0, BASE = BUILD / "out/rv64", "execmem.rox=0", BUILD / "out/base"
+FIXED, ROX0, BASE, RV64 = BUILD / "out/fixed", "execmem.rox=0", BUILD / "out/base", BUILD / "out/rv64"
 KERNELS = [
     Kernel("base", "6.1 without the series; its configuration differs in memory hotplug, which it lacks", BASE),
-    Kernel("rox=0", f"the series with `{ROX0}`", RV64, ROX0, has=("modules", "hotplug")),
-    Kernel("rox=1", "the series", RV64, has=("modules", "hotplug", "room")),
+    Kernel("rox=0", f"the series with `{ROX0}`", FIXED, ROX0, has=("modules", "hotplug")),
+    Kernel("rox=1", "the series", FIXED, has=("modules", "hotplug", "room")),
     Kernel("no hotplug", "the series, configured without memory hotplug", BUILD / "out/nohotplug",
            has=("modules", "room")),
+    # Without nokaslr it would be elsewhere than the others.
+    Kernel("relocatable", "the series, configured with `CONFIG_RANDOMIZE_BASE` and booted with `nokaslr`", RV64,
+           "nokaslr", has=()),
     Kernel("6.12", "the source of Debian 13's kernel, in the configuration of rox=1. There it has no GOT for modules,"
            " so the modules of 5,000 and 20,000 functions are built without one", BUILD / "out/linux-6.12",
            has=("modules", "hotplug", "room")),
@@ -215,14 +219,14 @@ def executable(guest):
 
 
 def bytes_loaded(leaves):
-    return sum(size for at, size in leaves if at < KERNEL)
+    return sum(size for at, size in leaves if at < LINK)
 
 
 def write_map(leaves, text_end, path):
     """Writes the input of the plugin's TLB models."""
     lines = [f"leaf {at:x} {size:x}\n" for at, size in leaves]
     # Areas: modules and BPF programs; memory behind the kernel's text in its last large page
-    lines += [f"area {WINDOW:x} {KERNEL:x}\n", f"area {text_end:x} {(text_end | (2 << 20) - 1) + 1:x}\n"]
+    lines += [f"area {WINDOW:x} {LINK:x}\n", f"area {text_end:x} {(text_end | (2 << 20) - 1) + 1:x}\n"]
     write_file(path, "".join(lines).encode())
 
 
@@ -260,6 +264,9 @@ def measure(kernel, run, harts, results):
             for field, kib in re.findall(r"(\w+): +(\d+) kB", guest.output("cat /proc/meminfo")):
                 values[field] = int(kib) * 1024
             values["page-tables"], values["page-tables-empty"] = pagetable.tables(guest.monitor)
+            values["image"] = kernel.boots.stat().st_size
+            _, ends = guest.run("grep -w -e __rela_dyn_start -e __rela_dyn_end /proc/kallsyms")
+            values["relocations"] = int(ends[-1].split()[0], 16) - int(ends[0].split()[0], 16) if ends else 0
         text_end = int(guest.output("grep -w _etext /proc/kallsyms").split()[0], 16)
         before = bytes_loaded(executable(guest))
         for command in run.commands:
@@ -370,6 +377,8 @@ def rows(results):
     yield row("... 4 harts", 4, "fork+exit")
     yield row("boot to init, 1 hart", 1, BOOT)
     yield "**Memory**", None
+    yield row("image, KiB", 1, BOOT, figures=("image",), scale=1 / 1024)
+    yield row("... of these relocations, which are freed after boot", 1, BOOT, figures=("relocations",), scale=1 / 1024)
     yield row("free after boot, KiB", 4, BOOT, figures=("MemFree",), scale=1 / 1024)
     yield row("page tables after boot, pages", 4, BOOT, figures=("page-tables",))
     yield row("... of these empty, because preallocated", 4, BOOT, figures=("page-tables-empty",))
@@ -457,7 +466,7 @@ def main():
         die(f"no kernel '{unknown.pop()}' (there is: {', '.join(kernel.name for kernel in KERNELS)})")
     kernels = []
     for kernel in KERNELS[:3] if QUICK and not names else KERNELS:
-        if kernel.bootable() and (kernel.name in names or not names):
+        if kernel.boots.exists() and (kernel.name in names or not names):
             kernels.append(kernel)
         elif not names or kernel.name in names:
             print(f"bench: {kernel.name} is left out: build/ has no such kernel", file=sys.stderr)

@@ -43,6 +43,8 @@ class Machine(NamedTuple):
         return Path(self.image).name
 
 
+LINK = 0xffffffff80000000       # where a 64-bit RISC-V kernel is linked
+
 # With svpbmt, a kernel that supports it patches instructions (alternatives) in itself and in modules.
 RV64_CPU = "rv64,svpbmt=on"
 

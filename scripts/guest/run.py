@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The tour: boots the kernel and shows what the series does, with real output.
 
-run.py [rv64|relocatable|rv32]. On a terminal the tour ends in a shell. Elsewhere it powers off, and the
+run.py [rv64|rv32]. On a terminal the tour ends in a shell. Elsewhere it powers off, and the
 exit status says whether every section succeeded.
 """
 
@@ -11,18 +11,18 @@ import sys
 import time
 
 sys.path.append(sys.path[0] + "/..")    # lib.py and the folders beside this one
+from guest.machine import LINK
 from guest.tour import check, run, show, tour
 from guest.vm import Guest
 from lib import BUILD, die
 
-NAMES = ("rv64", "relocatable", "rv32")
+NAMES = ("rv64", "rv32")
 NAME = sys.argv[1] if len(sys.argv) > 1 else "rv64"
 WIDE = NAME != "rv32"
 # Names of areas in the kernel's page-table dump: the area of modules' data, and the areas of executable
 # memory. The cache begins behind the kernel's own text and continues in the modules' window.
 DATA_AREA = "Modules/BPF mapping" if WIDE else "vmalloc() area"
 TEXT_AREAS = ["Kernel mapping", DATA_AREA] if WIDE else [DATA_AREA]
-LINK = 0xffffffff80000000       # where a 64-bit kernel is linked
 HOT_ADD = 512       # MiB
 
 SHELL = """
@@ -50,10 +50,9 @@ def address_map(guest):
         check(f"{area} : 0x" in text, f"the kernel's log has no {area} area")
     if not WIDE:
         return
-    if NAME == "relocatable":
-        show(guest, "dmesg | grep KASLR:")
-        start = int(re.search(r" kernel : (0x\w+)", text)[1], 16)
-        print(f"      offset : 0x{(start - LINK) % 2 ** 64:x}   (from 0x{LINK:x}, where the kernel is linked)")
+    show(guest, "dmesg | grep KASLR:")
+    start = int(re.search(r" kernel : (0x\w+)", text)[1], 16)
+    print(f"      offset : 0x{(start - LINK) % 2 ** 64:x}   (from 0x{LINK:x}, where the kernel is linked)")
     start, end = (int(guest.output(f"grep -m 1 ' {name}$' /proc/kallsyms").split()[0], 16)
                   for name in ("_etext", "__init_begin"))
     print(f"        tail : 0x{start:x} - 0x{end:x}   ({(end - start) >> 10:4d} kB behind the kernel's text, "

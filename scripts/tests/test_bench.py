@@ -20,7 +20,7 @@ needs_plugins = pytest.mark.skipif(bool(os.environ.get("QEMU")), reason="QEMU= m
 def measure(run, results):
     """Measures the kernel that `make test` boots, with one hart. Returns the kernel's name."""
     bench.build_plugin()
-    kernel = next(kernel for kernel in bench.KERNELS if kernel.name == "rox=1")
+    kernel = next(kernel for kernel in bench.KERNELS if kernel.out == bench.RV64)
     bench.measure(kernel, run, 1, results)
     return kernel.name
 

@@ -90,5 +90,8 @@ def test_kexec(report, start, rox, call, arguments, tracer):
     report.check(harts == "4", "it has all harts", harts)
     added = guest.output("cat /proc/iomem").count("System RAM (pci_ram)")
     report.check(added == 1, "it has the memory that was added, from its own look at PCI", added)
+    if call == "file":
+        said = guest.output("dmesg | grep KASLR:")
+        report.check("enabled, with /chosen/kaslr-seed" in said, "it has a seed from the first kernel", said)
     boot.suite("placement", LIMIT)
     boot.suite("cycles 20", LIMIT)
