@@ -3,8 +3,8 @@
 
 The second kernel works on all harts, with either of the two system calls, and in `make test-all` also if
 all functions of the first kernel are traced. A crash dump contains
-hot-added memory, and the kernel that makes the dump does not use this memory. A locked-down kernel
-starts no kernel without a signature."""
+memory that pci_ram or virtio-mem has added, and the kernel that makes the dump does not use this memory.
+A locked-down kernel starts no kernel without a signature."""
 
 import gzip
 import re
@@ -12,8 +12,10 @@ import subprocess
 
 import pytest
 
+from conftest import needs_device
 from lib import BUILD
 from guest.machine import KERNEL, machine_of
+from guest.vm import virtio_mem
 
 LIMIT = 300
 # The next kernel's command line
@@ -36,22 +38,36 @@ def with_kernel(config, call):
     return joined
 
 
-@pytest.mark.skipif(KERNEL != "distro", reason="the lean kernel has no kexec")
-def test_crash(report, start):
+def crash(report, start, driver, says, plug, **options):
     """A crash dump contains hot-added memory. The kernel that makes the dump does not use it."""
-    boot = start("distro, 2 harts, 2 hot-plug ports, a crash", "kexec-crash", harts=2, ports=2, memory="1G",
+    boot = start(f"distro, 2 harts, memory of {driver}, a crash", f"kexec-crash-{driver}", harts=2,
                  initramfs=with_kernel(KERNEL, "file"),
-                 append="crashkernel=384M memhp_default_state=online_movable sysrq_always_enabled")
+                 append="crashkernel=384M memhp_default_state=online_movable sysrq_always_enabled", **options)
     guest = boot.guest
-    # A kernel that assigns addresses anew gives the first ones to this port.
-    boot.suite("vmcore keep 64", LIMIT, plug=lambda: guest.plug(1, "128M", 0))
-    start_address = re.search(r"(\w+)-\w+ : System RAM \(pci_ram\)", guest.output("cat /proc/iomem"))[1]
+    boot.suite("vmcore keep 64", LIMIT, plug=lambda: plug(guest))
+    start_address = re.search(rf"(\w+)-\w+ : System RAM \({driver}\)", guest.output("cat /proc/iomem"))[1]
     # nr_cpus=1: the other harts of the crashed kernel are still running.
     guest.output('kexec crash /next/kernel /next/initramfs "$(sed s/crashkernel=384M/nr_cpus=1/ /proc/cmdline)"')
     guest.crash()
-    left = guest.output("dmesg | grep -c 'not used as memory: this kernel dumps another one'")
+    left = guest.output(f"dmesg | grep -c '{says}'")
     report.check(left == "1", "the driver says that it leaves the device alone", left)
     boot.suite(f"vmcore find 64 {start_address}", LIMIT)
+
+
+@pytest.mark.skipif(KERNEL != "distro", reason="the lean kernel has no kexec")
+def test_crash(report, start):
+    # A kernel that assigns addresses anew gives the first ones to this port.
+    crash(report, start, "pci_ram", "not used as memory: this kernel dumps another one",
+          lambda guest: guest.plug(1, "128M", 0), memory="1G", ports=2)
+
+
+@pytest.mark.test_all
+@pytest.mark.skipif(KERNEL != "distro", reason="the lean kernel has no kexec")
+def test_crash_virtio_mem(report, start):
+    needs_device("virtio-mem-pci")
+    crash(report, start, "virtio_mem", "memory hot(un)plug disabled in kdump kernel",
+          lambda guest: guest.monitor.type("qom-set vm0 requested-size 128M"),
+          mmu="sv57", memory="1G,maxmem=4G", devices=virtio_mem("1G"))
 
 
 @pytest.mark.skipif(KERNEL != "distro", reason="the lean kernel has no kexec")
