@@ -16,10 +16,13 @@
 - Gone without notice, a device of one block and one of eight: with offline memory; with pages of a process,
   large and huge pages, KSM, tmpfs, clean and dirty files; with pages that somebody holds; with a kernel page;
   with pages that a disk reads, which has stopped; with the PGD of a process; while other memory cannot go offline.
-  The owners get an error, all other memory is intact, and the lost memory is never allocated again.
+  Reading what is gone gives ones, or an error. The owners get an error, all other memory is intact, the lost memory
+  is never allocated again, nor added again, and all slots can be used.
 - A switch with memory behind it is being removed: no driver takes memory there any more, and its slots do not
   wait for the removal, which would wait for them. Another switch was pulled out before the bus is rescanned:
   memory in another slot stays in use.
+- Only devices that were named are memory. While they are, root can neither map, reset, configure, switch off nor
+  suspend them and their ports, nor map the memory.
 - A KVM virtual machine lives in the memory.
 - A machine with memory on two devices is saved to a file, and another QEMU continues it: the kernel has the
   same memory, a process in it notices nothing, and the memory is removed and added again.
@@ -80,6 +83,18 @@ class Turns(Devices):
 
     def plug(self):
         self.add(len(self.plugged), self.sizes[len(self.plugged)])
+
+
+class Places(Devices):
+    """Each cue plugs the next device, which is given as (port, size), when the last one is gone."""
+
+    def __init__(self, guest, *places):
+        super().__init__(guest)
+        self.places = iter(places)
+
+    def plug(self):
+        self.wait()
+        self.add(*next(self.places))
 
 
 @pytest.fixture(scope="module")
@@ -170,10 +185,14 @@ def test_kinds_normal(start):
     run(boot, "kinds percpu 1", Devices(boot.guest, "256M"))
 
 
-def boot_with_disk(request, title, name, **options):
+# Reading an address without a device gives an error, not all ones.
+FAULTS = ["-global", "gpex-pcihost.allow-unmapped-accesses=off"]
+
+
+def boot_with_disk(request, title, name, more=(), **options):
     needs_device("virtio-pmem-pci")
     # Disks for files that take no memory of the guest, for ext2 and for VFAT
-    disks = []
+    disks = [*more]
     for number in range(2):
         disks += ["-object", f"memory-backend-memfd,id=pmem{number},size=64M",
                   "-device", f"virtio-pmem-pci,memdev=pmem{number}"]
@@ -199,6 +218,13 @@ def test_lost_pages(boot_lost, size):
 
 
 @pytest.mark.test_all
+def test_lost_faults(request):
+    boot = boot_with_disk(request, f"{KERNEL}, faults where nothing is", "lost-faults", memory="512M,maxmem=4G",
+                          initramfs=with_modules(KERNEL), more=FAULTS)
+    run_till_gone(boot, "lost pages", Devices(boot.guest, "128M"))
+
+
+@pytest.mark.test_all
 def test_debug_lost(request):
     boot = boot_with_disk(request, "debug kernel", "lost-debug", config="debug", memory="1G,maxmem=4G",
                           boot_limit=300)
@@ -208,9 +234,9 @@ def test_debug_lost(request):
 
 # The guest cannot be shared: the test leaves memory behind that is neither used nor removed.
 def test_lost_held(start):
-    boot = start("Sv57, 2 harts, a hot-plug port, a device with pages that are held", "lost-held", mmu="sv57", harts=2,
-                 ports=1)
-    run_till_gone(boot, "lost held", Devices(boot.guest, "512M"))
+    boot = start("Sv57, 2 harts, 2 hot-plug ports, a device with pages that are held", "lost-held", mmu="sv57", harts=2,
+                 ports=2)
+    run_till_gone(boot, "lost held", Places(boot.guest, (0, "512M"), (0, "128M"), (1, "128M")))
 
 
 # A switch in the first of two slots, with three slots of its own

@@ -10,7 +10,7 @@ page of zeroes, and their owner notices nothing."""
 import pytest
 
 from guest.machine import KERNEL, configuration
-from test_hotremove import Devices
+from test_hotremove import FAULTS, Devices
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -58,13 +58,11 @@ def test_memory(start):
 
 # Every node of QEMU has a hart. The one of node 1 goes offline before there is memory in node 1: what runs on it
 # would take memory there. Any hart can be the one that boots, so nr_cpus= does not say which is left out. QEMU sends
-# the interrupts of PCI to one hart, so the port is polled. allow-unmapped-accesses=off: reading an address without a
-# device gives an error, not all ones.
+# the interrupts of PCI to one hart, so the port is polled.
 def test_lost_tables(start):
     boot = start("Sv39, 3 harts, a device of node 1 with page tables that is gone", "numa-lost", mmu="sv39",
                  harts=3, ports=1, append="pciehp.pciehp_poll_mode=1 pciehp.pciehp_poll_time=1",
-                 devices=["-global", "gpex-pcihost.allow-unmapped-accesses=off"] + backend("n0", "512M") +
-                 nodes("cpus=0-1,memdev=n0", "cpus=2"))
+                 devices=FAULTS + backend("n0", "512M") + nodes("cpus=0-1,memdev=n0", "cpus=2"))
     boot.guest.output("for hart in /sys/devices/system/node/node1/cpu[0-9]*; do echo 0 > $hart/online; done")
     put_port_in_node_1(boot)
     devices = Devices(boot.guest, "128M")

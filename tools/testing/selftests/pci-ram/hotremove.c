@@ -477,7 +477,7 @@ static void main_offered(void)
 	char *names = read_file(PARAM_DEVICES);
 	unsigned long *bar;
 	char path[64];
-	bool shared;
+	bool shared, other;
 
 	ksft_set_plan(8);
 
@@ -513,7 +513,14 @@ static void main_offered(void)
 	name_devices("pci:1af4:1110");
 	must_write(PCI "/drivers_probe", device);
 	unplug();
-	ksft_test_result(removed(&none) && taken(&none), "the kind of device names it\n");
+	removed(&none);
+	name_devices("pci:1af4:1110:1af4:1");
+	other = plug_other(left_alone);
+	name_devices("pci:1af4:1110:1af4:1100");
+	must_write(PCI "/drivers_probe", device);
+	unplug();
+	ksft_test_result(other && removed(&none) && taken(&none),
+			 "the kind of device names it, with or without its subsystem\n");
 	name_devices(names);
 }
 
@@ -549,13 +556,55 @@ static bool config_refused(const char *path, off_t at, size_t size)
 static bool registers_refused(const char *device)
 {
 	char config[64], proc[64];
+	unsigned int power_at;
 
 	snprintf(config, sizeof(config), PCI_DEVICES "/%s/config", device);
 	snprintf(proc, sizeof(proc), "/proc/bus/pci/%.7s/%s", device, device + 8);
+	power_at = find_capability(config, PCI_CAP_ID_PM);
+	ksft_print_msg("%s has %s power states\n", device, power_at ? "registers for" : "no");
 	return config_refused(config, PCI_COMMAND, 2) &
 	       config_refused(config, PCI_BASE_ADDRESS_2, 4) &
 	       config_refused(config, PCI_BRIDGE_CONTROL, 2) &
-	       config_refused(proc, PCI_COMMAND, 2);
+	       config_refused(config, power_at + PCI_PM_CTRL, 2) &
+	       config_refused(proc, PCI_COMMAND, 2) &
+	       config_refused(proc, power_at + PCI_PM_CTRL, 2);
+}
+
+/**
+ * struct runtime_pm - what runtime power management has done to a device
+ * @device: its address
+ * @suspended: for how long it was suspended since boot, in milliseconds
+ */
+struct runtime_pm {
+	const char *device;
+	long suspended;
+};
+
+static long suspended_time(const char *device)
+{
+	char path[96];
+
+	snprintf(path, sizeof(path), PCI_DEVICES "/%s/power/runtime_suspended_time", device);
+	return access(path, F_OK) ? -1 : read_long(path);
+}
+
+/* Allow the kernel to suspend a device at run time. Returns false if it never does. */
+static bool allow_suspend(struct runtime_pm *pm)
+{
+	pm->suspended = suspended_time(pm->device);
+	return pm->suspended >= 0 && write_refused(pm->device, "power/control", "auto", 0);
+}
+
+/* Whether a device has not been suspended since this was allowed */
+static bool never_suspended(const struct runtime_pm *pm)
+{
+	long suspended = suspended_time(pm->device);
+
+	if (suspended != pm->suspended)
+		ksft_print_msg("%s was suspended for %ld ms\n", pm->device,
+			       suspended - pm->suspended);
+	write_refused(pm->device, "power/control", "on", 0);
+	return suspended == pm->suspended;
 }
 
 /* Map a page through /dev/mem. Returns 0 or the errno. */
@@ -592,20 +641,23 @@ static unsigned long kernel_code(void)
 static void main_access(void)
 {
 	const char *device = "0000:01:00.0", *port = "0000:00:10.0";
+	struct runtime_pm pm = { .device = device }, port_pm = { .device = port };
 	struct memory_state none = memory_state();
 	size_t size = 32 * MIB, found;
 	struct ranges ranges;
 	size_t windows;
 	char window[80];
 	char *memory;
-	bool good;
+	bool good, sleeps;
 	int err;
 
-	ksft_set_plan(8);
+	ksft_set_plan(9);
 	ranges = plug(1);
 	memory = fill(size);
 	found = pages_in(memory, size, &ranges);
 	ksft_test_result(found, "%zu pages of a process are in the new memory\n", found);
+	/* They could be suspended at any time from now on. */
+	sleeps = allow_suspend(&pm) & allow_suspend(&port_pm);
 
 	good = map_bar(device) == MAP_FAILED && refused("resource2", errno, EINVAL);
 	ksft_test_result(good, "it cannot be mapped as memory of the device\n");
@@ -640,9 +692,20 @@ static void main_access(void)
 	must_write(PCI "/drivers/pcieport/unbind", port);
 	must_write(PCI "/rescan", "1");
 	good = log_count(window) == windows;
+	/* Without a driver, the port may be suspended, too. */
+	if (sleeps)
+		write_refused(port, "power/control", "auto", 0);
 	must_write(PCI "/drivers/pcieport/bind", port);
 	ksft_test_result(windows && good,
 			 "a rescan leaves the window of the memory alone, also without port driver\n");
+
+	good = write_refused(device, "power_state", "D3hot", EACCES) &
+	       write_refused(port, "power_state", "D3hot", EACCES);
+	if (sleeps)
+		ksft_test_result(good & never_suspended(&pm) & never_suspended(&port_pm),
+				 "they are never suspended, although they may be\n");
+	else
+		ksft_test_result_skip("no CONFIG_PM: nothing is suspended\n");
 
 	good = verify(memory, size);
 	unplug();
@@ -662,6 +725,21 @@ static void read_of_pages(const char *path, const struct range *range)
 		die("%s: %s", path, strerror(errno));
 	close(fd);
 	free(data);
+}
+
+/* Read who owns pages from a range on, if the kernel keeps account: page_owner=on */
+static void read_owners(const struct range *range)
+{
+	int fd = open("/sys/kernel/debug/page_owner", O_RDONLY | O_CLOEXEC);
+	char text[PAGE_SIZE];
+
+	if (fd < 0 && errno == ENOENT)
+		return;
+	/* The position in this file is a page number. */
+	if (fd < 0 || lseek(fd, range->start / PAGE_SIZE, SEEK_SET) < 0 ||
+	    read(fd, text, sizeof(text)) < 0)
+		die("page_owner: %s", strerror(errno));
+	close(fd);
 }
 
 /* One removal waits for a page. Meanwhile, other work goes on. */
@@ -697,6 +775,7 @@ static void main_wait(void)
 			 "another slot is given memory meanwhile\n");
 	read_of_pages("/proc/kpageflags", &first);
 	read_of_pages("/proc/kpagecount", &first);
+	read_owners(&first);
 	ksft_test_result(!waitpid(writer, &status, WNOHANG), "struct pages are read meanwhile\n");
 
 	kill(writer, SIGTERM);

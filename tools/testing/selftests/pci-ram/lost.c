@@ -7,7 +7,8 @@
  *				and files
  *   lost held			pages of it are held, and the kernel has one
  *   lost written		pages of it are being written to a disk that has
- *				stopped. It goes on at "remove memory now"
+ *				stopped. It goes on at "remove memory now".
+ *				A cgroup of its own counts the pages
  *   lost pgd			a process has its PGD in it, on a machine with
  *				one hart
  *   lost waits		other memory is being taken offline, which waits for
@@ -61,7 +62,10 @@
 #define FAT_DISK	"/dev/pmem1"
 #define FAT_DIR		"/tmp/lost-fat"
 #define STOPPED_DISK	"/dev/vda"
+#define CGROUPS		"/tmp/cgroup"
+#define CGROUP		CGROUPS "/lost"
 #define MKFS		"mke2fs -b 4096 "
+#define SAME_SLOT	"in the slot"
 
 #define LOG_GONE	"gone without notice"
 #define LOG_STAYS	"MiB stay"
@@ -495,8 +499,8 @@ static bool one_range(size_t unused)
 	return hot_ranges().nr == 1;
 }
 
-/* Check that the next device gets other addresses, and can be removed. */
-static void test_other(const struct range *lost)
+/* Check that the next device gets other addresses, and can be removed. @which: where it is */
+static void test_other(const struct range *lost, const char *which)
 {
 	size_t before = log_count(LOG_ADDED), i;
 	struct ranges ranges;
@@ -516,7 +520,7 @@ static void test_other(const struct range *lost)
 	}
 	unplug();
 	ksft_test_result(added_other && wait_for(one_range, 0),
-			 "the next device gets other addresses, and is removed\n");
+			 "the next device %s gets other addresses, and is removed\n", which);
 }
 
 static void main_held(void)
@@ -532,7 +536,7 @@ static void main_held(void)
 	bool online_held = true;
 	int err;
 
-	ksft_set_plan(9);
+	ksft_set_plan(11);
 	must_write(LARGE_PAGES, "madvise");
 	if (pipe(pipes) || pipe(large_pipes))
 		die("pipe: %s", strerror(errno));
@@ -576,7 +580,11 @@ static void main_held(void)
 	ksft_test_result(log_count(LOG_STAYS) == stays + 1 && log_count(LOG_KERNEL) == 1,
 			 "the log says so once, and that one page is the kernel's\n");
 	ksft_test_result(gives_nothing(&ranges), "nothing of them is given out\n");
-	test_other(range);
+	test_other(range, SAME_SLOT);
+	test_other(range, "in another slot");
+	err = hotplug("add", held[2], block);
+	ksft_test_result(err == EEXIST, "memory at the same addresses is refused: %s\n",
+			 strerror(err));
 
 	close(pipes[0]);
 	close(pipes[1]);
@@ -615,13 +623,38 @@ static bool all_off(size_t unused)
 	return off;
 }
 
+/* Move to a cgroup in which this program is alone. Pages from now on count there. */
+static void enter_cgroup(void)
+{
+	mkdir(CGROUPS, 0700);
+	if (mount("none", CGROUPS, "cgroup2", 0, NULL))
+		die("mount " CGROUPS ": %s", strerror(errno));
+	must_write(CGROUPS "/cgroup.subtree_control", "+memory");
+	if (mkdir(CGROUP, 0700))
+		die(CGROUP ": %s", strerror(errno));
+	must_write(CGROUP "/cgroup.procs", "0");
+}
+
+/* Whether the cgroup counts no page that a disk reads */
+static bool nothing_is_read(size_t unused)
+{
+	char *text = read_file(CGROUP "/memory.stat");
+	bool nothing = strstr(text, "\nfile_writeback 0\n");
+
+	(void)unused;
+	free(text);
+	return nothing;
+}
+
 static void main_written(void)
 {
 	size_t stays = log_count(LOG_STAYS), i;
 	struct ranges ranges;
 	struct slot slot;
+	bool counted;
 
-	ksft_set_plan(4);
+	ksft_set_plan(6);
+	enter_cgroup();
 	source = fill(DATA);
 	if (!mount_disk(MKFS, STOPPED_DISK, DIR, "ext2", NULL))
 		die("no CONFIG_EXT2_FS");
@@ -639,10 +672,12 @@ static void main_written(void)
 	munmap(written.memory, DATA);
 	if (sync_file_range(written.fd, 0, 0, SYNC_FILE_RANGE_WRITE))
 		die("sync_file_range: %s", strerror(errno));
+	counted = !nothing_is_read(0);
 	drop_device(&slot, &ranges.range[0]);
 
 	ksft_test_result(written.nr_there >= NR_PAGES / 2, "%zu of %zu pages were there\n",
 			 written.nr_there, NR_PAGES);
+	ksft_test_result(counted, "they count as read by the disk\n");
 	ksft_test_result(log_count(LOG_STAYS) == stays + 1,
 			 "the kernel does not wait for the disk\n");
 	unplug();
@@ -651,6 +686,7 @@ static void main_written(void)
 	taken_off = &ranges.range[0];
 	ksft_test_result(wait_for(all_off, 0),
 			 "after that, nothing of the file is in the memory\n");
+	ksft_test_result(nothing_is_read(0), "nor does a page count as read by the disk\n");
 }
 
 /* Read the numbers of the log line about what stays. Returns false if there is no such line. */
@@ -728,7 +764,7 @@ static void main_pgd(void)
 	/* Other pages may be held, which the shell had there. */
 	ksft_test_result(log_says(&held, &kernel, &tables) && kernel == 1 && !tables,
 			 "of the kernel's pages, only the PGD stays\n");
-	test_other(&ranges.range[0]);
+	test_other(&ranges.range[0], SAME_SLOT);
 }
 
 static bool going_offline(size_t block)
@@ -955,7 +991,7 @@ static void main_tables(void)
 	none = gives_nothing(&ranges);
 	set_policy(MPOL_DEFAULT, 0);
 	ksft_test_result(none, "nothing of them is given out to who prefers them\n");
-	test_other(range);
+	test_other(range, SAME_SLOT);
 }
 
 int main(int argc, char **argv)

@@ -157,23 +157,36 @@ struct slot find_slot(const struct range *range)
 	return slot;
 }
 
+static void read_config(const char *config, void *data, size_t size, off_t at)
+{
+	int fd = open(config, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0 || pread(fd, data, size, at) != (ssize_t)size)
+		die("%s: %s", config, strerror(errno));
+	close(fd);
+}
+
+unsigned int find_capability(const char *config, unsigned char kind)
+{
+	unsigned char space[256];
+	unsigned int at;
+
+	read_config(config, space, sizeof(space), 0);
+	for (at = space[PCI_CAPABILITY_LIST]; at && space[at] != kind;
+	     at = space[at + PCI_CAP_LIST_NEXT])
+		;
+	return at;
+}
+
 static bool is_off(const struct slot *slot)
 {
 	const unsigned short off = PCI_EXP_SLTCTL_PIC | PCI_EXP_SLTCTL_PCC;
-	unsigned char space[256];
+	unsigned int at = find_capability(slot->config, PCI_CAP_ID_EXP);
 	unsigned short control;
-	unsigned int at;
-	int fd = open(slot->config, O_RDONLY | O_CLOEXEC);
 
-	if (fd < 0 || pread(fd, space, sizeof(space), 0) != sizeof(space))
-		die("%s: %s", slot->config, strerror(errno));
-	close(fd);
-	for (at = space[PCI_CAPABILITY_LIST]; at && space[at] != PCI_CAP_ID_EXP;
-	     at = space[at + PCI_CAP_LIST_NEXT])
-		;
 	if (!at)
 		die("%s has no slot", slot->config);
-	memcpy(&control, space + at + PCI_EXP_SLTCTL, sizeof(control));
+	read_config(slot->config, &control, sizeof(control), at + PCI_EXP_SLTCTL);
 	return (control & off) == off;
 }
 

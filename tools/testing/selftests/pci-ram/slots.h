@@ -48,6 +48,8 @@ struct slot {
 };
 
 struct slot find_slot(const struct range *range);
+/* Read from a file with a configuration space where a capability of this kind is, or 0. */
+unsigned int find_capability(const char *config, unsigned char kind);
 /*
  * Make the device with this memory disappear at once. Returns when the kernel
  * has handled this and needs no memory for it any more.
