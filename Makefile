@@ -13,7 +13,7 @@ endif
 # All configurations that `make test` boots.
 CONFIGS := $(sort rv64 $(KERNEL)) debug nomodules rv32
 # The configurations that `make bench` compares.
-BENCH_CONFIGS := base fixed $(if $(QUICK),,rv64 nohotplug linux-6.12)
+BENCH_CONFIGS := base fixed $(if $(QUICK),,rv64 nohotplug linux-6.12 distro distro-base)
 # The configurations that `make check-arch` boots.
 ARCH_CONFIGS := x86_64 x86_64-nomodules arm64
 
@@ -43,7 +43,7 @@ help:
 	@echo 'To see what the series does (times on two idle cores; the first run builds):'
 	@echo '  make run         boot the patched kernel in QEMU: a tour, then a shell        6 min, then seconds'
 	@echo '  make debian      boot Debian 13 with the kernel from its package, to a login prompt'
-	@echo '  make bench       compare kernels in instructions, fences and memory -> docs/measurements.md; 70 min'
+	@echo '  make bench       compare kernels in instructions, fences and memory -> docs/measurements.md; 90 min'
 	@echo '  make bench QUICK=1  three kernels and fewer sizes; prints the table            5 min and builds'
 	@echo
 	@echo 'To use it:'

@@ -62,7 +62,8 @@ class Kernel(NamedTuple):
 
 
 FIXED, ROX0, BASE, RV64 = BUILD / "out/fixed", "execmem.rox=0", BUILD / "out/base", BUILD / "out/rv64"
-KERNELS = [
+# The kernels of each table
+LEAN = [
     Kernel("base", "6.1 without the series; its configuration differs in memory hotplug, which it lacks", BASE),
     Kernel("rox=0", f"the series with `{ROX0}`", FIXED, ROX0, has=("modules", "hotplug")),
     Kernel("rox=1", "the series", FIXED, has=("modules", "hotplug", "room")),
@@ -74,12 +75,17 @@ KERNELS = [
     Kernel("6.12", "the source of Debian 13's kernel, in the configuration of rox=1. There it has no GOT for modules,"
            " so the modules of 5,000 and 20,000 functions are built without one", BUILD / "out/linux-6.12",
            has=("modules", "hotplug", "room")),
-    Kernel("Debian 13", "Debian 13's kernel as shipped, in a distribution's configuration. It clears all memory"
-           " that it allocates, and checks lists and user copies. It has the function tracer, security modules, KFENCE"
-           " and NUMA, but not CONFIG_DEBUG_VM. The modules of this project are not measured on it", BASE,
-           image=PARTS / "linux-trixie/Image", has=("room",)),
-    Kernel("Debian sid", "Debian's newest kernel, also as shipped", BASE, image=PARTS / "linux-sid/Image", has=()),
 ]
+DISTRIBUTION = [
+    Kernel("distro-base", "6.1 without the series; its configuration differs in memory hotplug, which it lacks",
+           BUILD / "out/distro-base", has=("tracer",)),
+    Kernel("distro", "the series, booted with `nokaslr`", BUILD / "out/distro", "nokaslr", has=("room", "tracer")),
+    Kernel("Debian 13", "Debian 13's kernel as shipped", BASE, image=PARTS / "linux-trixie/Image",
+           has=("room", "tracer")),
+    Kernel("Debian sid", "Debian's newest kernel, also as shipped", BASE, image=PARTS / "linux-sid/Image",
+           has=("tracer",)),
+]
+KERNELS = LEAN + DISTRIBUTION
 
 
 class Run(NamedTuple):
@@ -94,6 +100,7 @@ class Run(NamedTuple):
     # With "off", the guest's clock jumps to the next interrupt when all harts wait. A run needs "on" if
     # its sections wait for this script: with "off", the number of interrupts would depend on the host.
     sleep: str = "off"
+    masked: bool = False    # whether the plugin counts the longest time with interrupts off
 
 
 def runs():
@@ -122,6 +129,7 @@ def runs():
     yield Run("sizes", [f"sizes {flips} 1"], harts=(4,))
     yield Run("kprobes", ["kprobes 1", f"kprobes {probes}"], needs="modules")
     yield Run("kprobe-events", ["kprobe"], harts=(4,))
+    yield Run("tracing", ["tracing"], harts=(4,), needs="tracer", masked=True)
     yield Run("calls", ["calls 1000 16 20"], harts=(4,), needs="modules")
     yield Run("fork", ["fork"])
     yield Run("pieces", pieces, harts=(1,), needs="modules", memory="2G")
@@ -163,6 +171,8 @@ class Results:
                 for figure, amount in line.items():
                     if figure.startswith("leaves"):
                         self.values[key][figure] = int(amount)
+                    elif figure == "masked":
+                        self.values[key][figure] = max(int(amount), self.values[key].get(figure, 0))
                     else:
                         self.counts[key][figure] += int(amount)
 
@@ -256,7 +266,8 @@ def measure(kernel, run, harts, results):
     name = name_of(kernel, run, harts)
     counts, pages = OUT / f"{name}.counts", OUT / f"{name}.map"
     pages.unlink(missing_ok=True)
-    devices = [*run.devices, "-icount", f"shift=0,sleep={run.sleep}", "-plugin", f"{PLUGIN},out={counts},map={pages}"]
+    plugin = f"{PLUGIN},out={counts},map={pages}{',masked=on' if run.masked else ''}"
+    devices = [*run.devices, "-icount", f"shift=0,sleep={run.sleep}", "-plugin", plugin]
     with Guest(name, kernel.out, mmu=MMU, harts=harts, memory=run.memory, append=f"{kernel.append} {run.append}",
                devices=devices, image=kernel.image, initramfs=run.initramfs, boot_limit=LIMIT) as guest:
         if run.name == BOOT:
@@ -350,11 +361,29 @@ def rows(results):
     yield row("page-table entries that the calls use", 4, "calls 1000", figures=("leaves_small", "leaves_large"))
     yield "TLB misses in 1,000 instructions, 40 entries", misses("full")
     yield "... 4 ways of 32 entries", misses("sets")
-    yield "**Instructions for other work**", None
+    yield "**Kprobes**, instructions", None
     yield row("kprobe with a slot: arm and disarm, 1 hart", 1, "kprobe-arm 1", "kprobe-disarm 1")
     yield row("... 4 harts", 4, "kprobe-arm 1", "kprobe-disarm 1")
     yield row(f"... each of {probes:,}, 4 harts", 4, f"kprobe-arm {probes}", f"kprobe-disarm {probes}")
     yield row("kprobe event: arm and disarm, 4 harts", 4, "kprobe-event-arm", "kprobe-event-disarm")
+    yield "**Tracing**, instructions, 4 harts", None
+    for functions, name in (("one", "one function"), ("all", "all functions")):
+        for tracer, work in (("function", "on"), ("nop", "off")):
+            yield row(f"function tracer, {name}: switch {work}", 4, f"tracer {tracer} {functions}")
+            yield row("... remote fence.i", 4, f"tracer {tracer} {functions}", figures=("fence_i",))
+            yield row("... the longest with interrupts off", 4, f"tracer {tracer} {functions}", figures=("masked",))
+    for where, name in (("entry", "first"), ("inside", "a later")):
+        yield row(f"kprobe event at {name} instruction: arm and disarm", 4, f"probe {where} arm",
+                  f"probe {where} disarm")
+        yield row("... to arm, the longest with interrupts off", 4, f"probe {where} arm", figures=("masked",))
+    for work in "attach", "detach":
+        yield row(f"fentry program: {work}", 4, f"fentry {work}")
+        yield row("... remote fence.i", 4, f"fentry {work}", figures=("fence_i",))
+        yield row("... the longest with interrupts off", 4, f"fentry {work}", figures=("masked",))
+    for how, name in (("alone", "not traced"), ("traced", "traced"), ("entry", "kprobe at its first instruction"),
+                      ("inside", "kprobe at a later one"), ("fentry", "fentry program")):
+        yield row(f"lseek(), its function {name}", 4, f"call {how}")
+    yield "**Instructions for other work**", None
     for size, name in ((64, "64 B"), (4096, "4 KiB"), (65536, "64 KiB"), (1048576, "1 MiB")):
         for live in (10, 1000, 100000):
             yield row(f"allocate and free {name}, {live:,} live", 1, f"pieces {size} at {live} live")
@@ -432,10 +461,13 @@ def plot(results, kernels, name, ylabel, xlabel, points):
 
 
 def report(results, kernels, whole):
-    text = table(results, kernels)
-    notes = "".join(textwrap.fill(f"- **{kernel.name}**: {kernel.what}.", 120, subsequent_indent="  ") + "\n"
-                    for kernel in kernels)
-    print(f"\n{text}\n{notes}")
+    text = ""
+    for title, group in (("The small kernel", LEAN), ("The kernel of a distribution", DISTRIBUTION)):
+        if group := [kernel for kernel in group if kernel in kernels]:
+            notes = "".join(textwrap.fill(f"- **{kernel.name}**: {kernel.what}.", 120, subsequent_indent="  ") + "\n"
+                            for kernel in group)
+            text += f"### {title}\n\n{table(results, group)}\n{notes}\n"
+    print(f"\n{text}")
     for work in "load", "unload":
         for insns in (16, 200, 4000):
             plot(results, kernels, f"{work}-{insns}", f"instructions to {work} one, 4 harts and firmware",
@@ -456,7 +488,7 @@ def report(results, kernels, whole):
     _, found, tail = rest.partition(END)
     if not found:
         die(f"{DOCUMENT.relative_to(TOP)} has no lines '{BEGIN.strip()}' and '{END.strip()}' for the table")
-    write_file(DOCUMENT, f"{head}{BEGIN}\n{text}\n{notes}\n"
+    write_file(DOCUMENT, f"{head}{BEGIN}\n{text}"
                          f"![Instructions to load a program]({PLOT.name})\n{END}{tail}".encode())
 
 

@@ -14,6 +14,7 @@
  *   bench kprobe		add, arm, disarm, remove a kprobe with a slot
  *   bench kprobes COUNT	the same for COUNT kprobes in a module
  *   bench calls PROGRAMS INSNS MODULES	load all, then run each in turn
+ *   bench tracing		trace a function, or all: switch, and call
  *   bench module NAME [PARAMETERS]	insert and remove a module
  *   bench functions COUNT...	insert and remove a module of this size, once
  *   bench pieces LIVE SIZE...	allocate and free, beside LIVE pieces
@@ -30,6 +31,7 @@
  */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/bpf.h>
 #include <linux/membarrier.h>
 #include <stdint.h>
@@ -44,11 +46,18 @@
 #include <unistd.h>
 
 #include "kselftest.h"
+#include "btf.h"
 #include "common.h"
 #include "memory.h"
 
 #define KPROBE_EVENTS	"/sys/kernel/tracing/kprobe_events"
 #define KPROBE_ENABLE	"/sys/kernel/tracing/events/bench/enable"
+#define TRACER		TRACING "current_tracer"
+#define TRACER_FILTER	TRACING "set_ftrace_filter"
+/* What lseek() of /dev/null calls through a pointer, in each kernel; nothing else calls it meanwhile. */
+#define TRACED		"null_lseek"
+#define CALLS		1000
+#define ENOTSUPP	524	/* the kernel's errno for what an architecture lacks */
 #define BENCH_DIR	"/sys/kernel/debug/execmem_bench"
 #define BENCH_MODULE	"execmem_bench"
 #define BENCH_KO	"modules/execmem_bench.ko"
@@ -256,6 +265,114 @@ static void bench_kprobe(void)
 		end();
 		settle();
 	}
+}
+
+static void call_traced(int file, const char *how)
+{
+	int i;
+
+	begin(CALLS, "call %s", how);
+	for (i = 0; i < CALLS; i++)
+		lseek(file, 0, SEEK_SET);
+	end();
+}
+
+static void set_tracer(const char *tracer, const char *functions)
+{
+	begin(1, "tracer %s %s", tracer, functions);
+	must_write(TRACER, tracer);
+	end();
+}
+
+/* The traced function has a probe at its first instruction, or at another one. */
+static void bench_probed(int file, const char *where, unsigned int offset, unsigned int last)
+{
+	char event[64], arm[32], disarm[32];
+	int err;
+
+	do {
+		snprintf(event, sizeof(event), "p:bench/p " TRACED "+%u\n", offset);
+		err = try_write(KPROBE_EVENTS, event);
+		/* There may be no instruction here, but the second half of one. */
+		offset += 2;
+	} while (err && offset <= last);
+	if (err)
+		die("the kernel takes no kprobe of " TRACED ": %s", strerror(err));
+	snprintf(arm, sizeof(arm), "probe %s arm", where);
+	snprintf(disarm, sizeof(disarm), "probe %s disarm", where);
+	begin(1, "%s", arm);
+	must_write(KPROBE_ENABLE, "1");
+	end();
+	call_traced(file, where);
+	begin(1, "%s", disarm);
+	must_write(KPROBE_ENABLE, "0");
+	end();
+	must_write(KPROBE_EVENTS, "-:bench/p\n");
+}
+
+/* A BPF program without effect. In kernels without BPF trampolines, it cannot be attached. */
+static void bench_fentry(int file)
+{
+	static const struct bpf_insn insns[] = {
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0 },
+		{ .code = BPF_JMP | BPF_EXIT },
+	};
+	union bpf_attr attr = {
+		.prog_type = BPF_PROG_TYPE_TRACING,
+		.insns = (uintptr_t)insns,
+		.insn_cnt = ARRAY_SIZE(insns),
+		.license = (uintptr_t)"GPL",
+		.expected_attach_type = BPF_TRACE_FENTRY,
+		.attach_btf_id = btf_find(BTF_KIND_FUNC, TRACED, NULL),
+	};
+	int program = syscall(SYS_bpf, BPF_PROG_LOAD, &attr, sizeof(attr)), link;
+
+	if (program < 0)
+		die("BPF load: %s", strerror(errno));
+	attr = (union bpf_attr){ .raw_tracepoint.prog_fd = program };
+	link = syscall(SYS_bpf, BPF_RAW_TRACEPOINT_OPEN, &attr, sizeof(attr));
+	if (link < 0 && errno == ENOTSUPP)
+		goto out;
+	if (link < 0)
+		die("fentry of " TRACED ": %s", strerror(errno));
+	close(link);
+
+	begin(1, "fentry attach");
+	link = syscall(SYS_bpf, BPF_RAW_TRACEPOINT_OPEN, &attr, sizeof(attr));
+	end();
+	if (link < 0)
+		die("fentry of " TRACED ": %s", strerror(errno));
+	call_traced(file, "fentry");
+	begin(1, "fentry detach");
+	close(link);
+	end();
+out:
+	close(program);
+}
+
+static void bench_tracing(void)
+{
+	int file = open("/dev/null", O_RDONLY | O_CLOEXEC), round;
+
+	if (file < 0)
+		die("/dev/null: %s", strerror(errno));
+	for (round = 0; round <= ROUNDS; round++) {
+		counted = round > 0;
+		call_traced(file, "alone");
+		must_write(TRACER_FILTER, TRACED);
+		set_tracer("function", "one");
+		call_traced(file, "traced");
+		set_tracer("nop", "one");
+		write_file(TRACER_FILTER, "");
+		bench_probed(file, "entry", 0, 0);
+		/* The instruction for the tracer has 4 bytes or more. */
+		bench_probed(file, "inside", 8, 20);
+		bench_fentry(file);
+		settle();
+	}
+	set_tracer("function", "all");
+	set_tracer("nop", "all");
+	close(file);
 }
 
 /* Use instructions in a module, without the costs of tracing. */
@@ -731,6 +848,8 @@ int main(int argc, char **argv)
 		bench_bpf(number(argv[0]), number(argv[1]));
 	else if (!strcmp(what, "kprobe"))
 		bench_kprobe();
+	else if (!strcmp(what, "tracing"))
+		bench_tracing();
 	else if (!strcmp(what, "kprobes"))
 		bench_kprobes(number(argv[0]));
 	else if (!strcmp(what, "calls") && number(argv[0]) && number(argv[1]) > 1)
