@@ -4,6 +4,8 @@
 - Functions are traced and probed a hundred times while three harts execute them, by one tracer and by several,
   and with direct calls. This does not stop the machine, and all functions take as many fences as one. The debug
   kernel does this with full preemption, KASAN and lockdep.
+- Kretprobes and fprobes see functions return, of many tasks at once (KUnit, and from user space). Stack traces
+  of such functions are the same as of others.
 - The instructions that the tracer writes (KUnit); in `make test-all` its own tests at boot.
 - The tracers do not disturb the loading and unloading of text: modules with traced functions are loaded and
   unloaded, probes are hit, and a hart goes offline and online.
@@ -118,12 +120,15 @@ def test_all_functions(report, start, tracer, programs):
 def test_tracers(report, start, config):
     boot = start(f"4 harts, tracers come and go, {config}", f"tracing-tracers-{config}", config=config, mmu="sv57",
                  append="kunit.enable=1")
-    boot.kunit("riscv_ftrace")
+    boot.kunit("riscv_ftrace", *["fprobe_test"] * (config == "distro"))
     if config == "preempt":
         for name in ("tracer function", "dynamic ftrace", "dynamic ftrace ops #1", "dynamic ftrace ops #2",
                      "ftrace recursion", "ftrace recursion safe", "ftrace regs", "tracer function_graph"):
             passed = re.search(rf"Testing {name}: [() \d]*PASSED", " ".join(boot.guest.boot_lines))
             report.check(passed, f"at boot: {name}")
+    else:
+        # Its stack traces need frame pointers.
+        boot.suite("returns", LIMIT)
     boot.suite("tracers", LIMIT)
 
 

@@ -8,6 +8,7 @@
   run them meanwhile. They get the same results, and who traces them sees arguments, results and cookies.
 - Kernel functions are traced, or are not called. Files are guarded by programs of the BPF LSM, sleepable or
   not. This needs direct calls of ftrace; without them the kernel must refuse it, and the cases are skipped.
+- One program is on several functions (kprobe.multi), at their start or their return, beside others.
 - struct_ops: operations that only tests call, and TCP congestion control.
 - Trampolines have symbols. When all is detached, the statistics are what they were."""
 

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * BPF trampolines, as user space can use them: programs that trace programs or
- * replace them; programs that trace kernel functions, return instead of them, or
- * guard system calls; and programs that implement the operations of a structure.
- * Each sees the right arguments and return values, and nothing is left of it. A
- * tracer and a probe can be on the same function as a program.
+ * replace them; programs that trace kernel functions, one or many, return instead
+ * of them, or guard system calls; and programs that implement the operations of
+ * a structure. Each sees the right arguments and return values, and nothing is
+ * left of it. A tracer and a probe can be on the same function as a program.
  */
 #include <arpa/inet.h>
+#include <asm/ptrace.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <net/if.h>
@@ -27,7 +28,7 @@
 
 #define LIMIT		300	/* seconds */
 
-#define PINNED_VALUES	16
+#define PINNED_VALUES	32
 
 #define MOV(reg, value) \
 	{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = (reg), .imm = (value) }
@@ -710,6 +711,230 @@ TEST_F_TIMEOUT(function, is_shared_by_all_who_come_and_go_in_any_order, LIMIT)
 			}
 		}
 	}
+}
+
+/* A function that is called to be traced, what it gets and returns, and its cookie */
+static const struct many {
+	const char *name;
+	uint64_t cookie, args[2];
+	int ret;
+} many[] = {
+	/* Neither in the order of their names nor in that of their addresses */
+	{ "bpf_fentry_test3", 0x300000002, { 4, 5 }, 15 },
+	{ "bpf_fentry_test1", 0x100000000, { 1, 0 }, 2 },
+	{ "bpf_fentry_test2", 0x200000001, { 2, 3 }, 5 },
+};
+
+/* What the program stores: MANY_VALUES numbers for each function */
+enum { MANY_IP, MANY_COOKIE, MANY_ARG0, MANY_ARG1, MANY_RET, MANY_CALLS, MANY_VALUES = 8 };
+
+/* Where a program finds the arguments and the return value of a function */
+#ifdef __riscv
+#define REG_ARG0	offsetof(struct user_regs_struct, a0)
+#define REG_ARG1	offsetof(struct user_regs_struct, a1)
+#define REG_RET		offsetof(struct user_regs_struct, a0)
+#elif defined(__aarch64__)
+#define REG_ARG0	offsetof(struct user_pt_regs, regs[0])
+#define REG_ARG1	offsetof(struct user_pt_regs, regs[1])
+#define REG_RET		offsetof(struct user_pt_regs, regs[0])
+#else
+#define REG_ARG0	offsetof(struct pt_regs, rdi)
+#define REG_ARG1	offsetof(struct pt_regs, rsi)
+#define REG_RET		offsetof(struct pt_regs, rax)
+#endif
+
+/* A program on many functions. It finds out by the cookie in which one it is. */
+static int load_many(int values)
+{
+	const struct bpf_insn insns[] = {
+		MOV_REG(BPF_REG_6, BPF_REG_1),
+		CALL(BPF_FUNC_get_attach_cookie),
+		MOV_REG(BPF_REG_8, BPF_REG_0),
+		MOV_REG(BPF_REG_1, BPF_REG_6),
+		CALL(BPF_FUNC_get_func_ip),
+		VALUE_OF(BPF_REG_7, values),
+		{ 0 },
+		MOV_REG(BPF_REG_1, BPF_REG_8),
+		{ .code = BPF_ALU64 | BPF_AND | BPF_K, .dst_reg = BPF_REG_1, .imm = 3 },
+		{ .code = BPF_ALU64 | BPF_MUL | BPF_K, .dst_reg = BPF_REG_1,
+		  .imm = MANY_VALUES * sizeof(uint64_t) },
+		ADD_REG(BPF_REG_7, BPF_REG_1),
+		STORE(BPF_REG_7, 8 * MANY_IP, BPF_REG_0),
+		STORE(BPF_REG_7, 8 * MANY_COOKIE, BPF_REG_8),
+		LOAD(BPF_REG_1, BPF_REG_6, REG_ARG0),
+		STORE(BPF_REG_7, 8 * MANY_ARG0, BPF_REG_1),
+		LOAD(BPF_REG_1, BPF_REG_6, REG_ARG1),
+		STORE(BPF_REG_7, 8 * MANY_ARG1, BPF_REG_1),
+		LOAD(BPF_REG_1, BPF_REG_6, REG_RET),
+		STORE(BPF_REG_7, 8 * MANY_RET, BPF_REG_1),
+		MOV(BPF_REG_1, 1),
+		COUNT(BPF_REG_7, 8 * MANY_CALLS, BPF_REG_1),
+		MOV(BPF_REG_0, 0),
+		EXIT,
+	};
+	const struct attach attach = { .type = BPF_TRACE_KPROBE_MULTI };
+
+	return must_load(BPF_PROG_TYPE_KPROBE, insns, ARRAY_SIZE(insns), &attach);
+}
+
+/* By names or by addresses. Returns the file descriptor of a link, or a negative errno. */
+static int attach_many(int prog, const char * const *names, const uint64_t *addrs,
+		       const uint64_t *cookies, size_t nr, bool at_return)
+{
+	union bpf_attr attr = {
+		.link_create = {
+			.prog_fd = prog,
+			.attach_type = BPF_TRACE_KPROBE_MULTI,
+			.kprobe_multi.flags = at_return ? BPF_F_KPROBE_MULTI_RETURN : 0,
+			.kprobe_multi.cnt = nr,
+			.kprobe_multi.syms = (uintptr_t)names,
+			.kprobe_multi.addrs = (uintptr_t)addrs,
+			.kprobe_multi.cookies = (uintptr_t)cookies,
+		},
+	};
+	int fd = syscall(SYS_bpf, BPF_LINK_CREATE, &attr, sizeof(attr));
+
+	return fd < 0 ? -errno : fd;
+}
+
+FIXTURE(many) {
+	uint64_t addrs[ARRAY_SIZE(many)];
+	int prog, values, runner;
+};
+
+FIXTURE_VARIANT(many) {
+	bool by_address, at_return;
+};
+
+FIXTURE_VARIANT_ADD(many, by_name) {
+};
+
+FIXTURE_VARIANT_ADD(many, by_name_at_return) {
+	.at_return = true,
+};
+
+FIXTURE_VARIANT_ADD(many, by_address) {
+	.by_address = true,
+};
+
+FIXTURE_VARIANT_ADD(many, by_address_at_return) {
+	.by_address = true,
+	.at_return = true,
+};
+
+FIXTURE_SETUP(many)
+{
+	size_t i;
+
+	if (kernel_not_traced())
+		return;
+	for (i = 0; i < ARRAY_SIZE(many); i++)
+		self->addrs[i] = symbol_address(many[i].name);
+	self->values = new_values();
+	self->prog = load_many(self->values);
+	self->runner = trace_kernel(BPF_TRACE_FENTRY, "bpf_fentry_test8", self->values, 1);
+}
+
+FIXTURE_TEARDOWN(many)
+{
+	if (kernel_not_traced())
+		return;
+	must_write(TRACING "current_tracer", "nop");
+	write_file(TRACING "set_ftrace_filter", "");
+	close(self->runner);
+	close(self->prog);
+	close(self->values);
+}
+
+/* Call the functions once, and check what the program has seen. */
+static void call_many(struct __test_metadata *_metadata, const FIXTURE_DATA(many) *self,
+		      bool seen, bool at_return)
+{
+	uint64_t values[PINNED_VALUES];
+	size_t i;
+
+	clear_values(self->values);
+	ASSERT_EQ(0, run_traced(self->runner));
+	read_values(self->values, values);
+	for (i = 0; i < ARRAY_SIZE(many); i++) {
+		const uint64_t *of = values + (many[i].cookie & 3) * MANY_VALUES;
+
+		EXPECT_EQ((uint64_t)seen, of[MANY_CALLS]);
+		if (!seen)
+			continue;
+		EXPECT_EQ(self->addrs[i], of[MANY_IP]);
+		EXPECT_EQ(many[i].cookie, of[MANY_COOKIE]);
+		if (at_return) {
+			EXPECT_EQ(many[i].ret, (int)of[MANY_RET]);
+			continue;
+		}
+		EXPECT_EQ(many[i].args[0], of[MANY_ARG0]);
+		if (many[i].args[1])
+			EXPECT_EQ(many[i].args[1], of[MANY_ARG1]);
+	}
+}
+
+/* Others are there, too: the graph tracer, a kprobe, and a program with a trampoline. */
+TEST_F_TIMEOUT(many, functions_have_a_program, LIMIT)
+{
+	uint64_t cookies[ARRAY_SIZE(many)], others[PINNED_VALUES];
+	const char *names[ARRAY_SIZE(many)];
+	int link, other, other_values, other_link, probe;
+	size_t i;
+
+	if (kernel_not_traced())
+		SKIP(return, "%s", kernel_not_traced());
+	for (i = 0; i < ARRAY_SIZE(many); i++) {
+		names[i] = many[i].name;
+		cookies[i] = many[i].cookie;
+		must_write(TRACING "set_ftrace_filter", many[i].name);
+	}
+	link = attach_many(self->prog, variant->by_address ? NULL : names,
+			   variant->by_address ? self->addrs : NULL, cookies, ARRAY_SIZE(many),
+			   variant->at_return);
+	if (link == -EOPNOTSUPP)
+		SKIP(return, "the kernel has no fprobes");
+	ASSERT_LE(0, link);
+	call_many(_metadata, self, true, variant->at_return);
+
+	must_write(TRACING "current_tracer", "function_graph");
+	call_many(_metadata, self, true, variant->at_return);
+
+	probe = kprobe_open(many[0].name, 0);
+	ASSERT_LE(0, probe);
+	other_values = new_values();
+	other = trace_kernel(BPF_TRACE_FEXIT, many[0].name, other_values, 4);
+	other_link = attach_with(other, BPF_TRACE_FEXIT, 0);
+	ASSERT_LE(0, other_link);
+	call_many(_metadata, self, true, variant->at_return);
+	EXPECT_EQ(1UL, kprobe_hits(probe));
+	read_values(other_values, others);
+	EXPECT_EQ(many[0].args[0], others[0]);
+	EXPECT_EQ(many[0].ret, (int)others[3]);
+	close(other_link);
+	close(probe);
+
+	close(link);
+	call_many(_metadata, self, false, variant->at_return);
+	must_write(TRACING "current_tracer", "nop");
+	close(other);
+	close(other_values);
+}
+
+TEST_F_TIMEOUT(many, functions_are_refused_if_one_cannot_be_traced, LIMIT)
+{
+	const char * const names[] = { many[0].name, "ftrace_dispatch" };
+	const uint64_t addrs[] = { self->addrs[0], symbol_address(names[1]) };
+	int link;
+
+	if (kernel_not_traced())
+		SKIP(return, "%s", kernel_not_traced());
+	link = attach_many(self->prog, variant->by_address ? NULL : names,
+			   variant->by_address ? addrs : NULL, NULL, ARRAY_SIZE(names),
+			   variant->at_return);
+	if (link == -EOPNOTSUPP)
+		SKIP(return, "the kernel has no fprobes");
+	EXPECT_EQ(variant->by_address ? -EINVAL : -ESRCH, link);
 }
 
 /* A program that runs instead of @function and denies this process to open files */
