@@ -57,7 +57,7 @@ help:
 	@echo '  make clean       remove what was built, but not build/linux, fetched parts and the corpus of fuzz'
 	@echo
 	@echo 'To test it (each file of scripts/tests says what it covers):'
-	@echo '  make test        build and boot all kernels, run all tests                     75 min'
+	@echo '  make test        build and boot all kernels, run all tests                     80 min'
 	@echo '  make test-all    the same, and tests that take too long for make test'
 	@echo '  make soak        load and unload at random on two kernels, then add and remove memory; 70 min'
 	@echo '  make field       suites that others wrote, in Debian 13 -> docs/field.md; hours, resumes where it was interrupted'
